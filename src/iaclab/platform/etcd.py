@@ -45,13 +45,17 @@ class Etcd:
         now = self.dump()
         operations = [{"request_delete_range": {"key": key}} for key in now if key not in wanted]
         operations += [
-            {"request_put": {"key": key, "value": value}} for key, value in wanted.items() if now.get(key) != value
+            {"request_put": {"key": key, "value": value}}
+            for key, value in wanted.items()
+            if now.get(key) != value
         ]
         for at in range(0, len(operations), _BATCH):
             self._post("/v3/kv/txn", {"success": operations[at : at + _BATCH]})
         return len(operations)
 
-    def _post(self, path: str, body: dict[str, object]) -> dict[str, object] | dict[str, list[dict[str, str]]]:
+    def _post(
+        self, path: str, body: dict[str, object]
+    ) -> dict[str, object] | dict[str, list[dict[str, str]]]:
         answer = self._http.post(path, json=body)
         answer.raise_for_status()
         return dict(answer.json())

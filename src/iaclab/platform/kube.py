@@ -75,7 +75,9 @@ class Kube:
                 if cert:
                     verify.load_cert_chain(cert, key)
         headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
-        return httpx.Client(base_url=cluster["server"], verify=verify, headers=headers, timeout=15, trust_env=False)
+        return httpx.Client(
+            base_url=cluster["server"], verify=verify, headers=headers, timeout=15, trust_env=False
+        )
 
     def ready(self) -> str | None:
         """`None` when the API server says that it is ready, otherwise why not."""
@@ -137,7 +139,9 @@ class Kube:
     def patch_status(self, path: str, status: Manifest) -> None:
         """Merge `status` into the status of the object at an API path."""
         self._http.patch(
-            path + "/status", json={"status": status}, headers={"Content-Type": "application/merge-patch+json"}
+            path + "/status",
+            json={"status": status},
+            headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
 
     def delete(self, path: str) -> None:

@@ -140,11 +140,12 @@ def _programs(profile: Profile) -> list[Program]:
         )
     }
     env = {
-        "PATH": os.pathsep.join([str(tools.bin_dir()), str(bins["argocd-manifests"]), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(tools.bin_dir()), os.environ["PATH"]]),
         "KUBECONFIG": str(config),
         "ARGOCD_FAKE_IN_CLUSTER": "true",
         "REDIS_PASSWORD": profile.secret("redis"),
         "ARGOCD_GPG_ENABLED": "false",
+        "ARGOCD_ASK_PASS_SOCK": str(profile.run_dir / "askpass.sock"),
         "ARGOCD_TLS_DATA_PATH": str(profile.folder("argocd", "tls")),
         "ARGOCD_SSH_DATA_PATH": str(profile.folder("argocd", "ssh")),
         "TMPDIR": str(profile.folder("argocd", "tmp")),

@@ -101,7 +101,15 @@ def new_repository(profile: Profile, name: str) -> str:
 def head(profile: Profile, name: str, ref: str = "main") -> str | None:
     """The commit that `ref` of a repository points to, `None` where there is none."""
     done = subprocess.run(
-        ["git", "-C", str(profile.folder("git", "repositories") / f"{name}.git"), "rev-parse", "-q", "--verify", ref],
+        [
+            "git",
+            "-C",
+            str(profile.folder("git", "repositories") / f"{name}.git"),
+            "rev-parse",
+            "-q",
+            "--verify",
+            ref,
+        ],
         capture_output=True,
         text=True,
     )
