@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from iaclab.errors import LabError
+
+if TYPE_CHECKING:
+    from iaclab.platform.profile import Profile
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,9 +99,7 @@ def logs(
 
 @app.command()
 def reset(
-    hard: Annotated[
-        bool, typer.Option("--hard", help="From nothing: new data, ports and credentials.")
-    ] = False,
+    hard: Annotated[bool, typer.Option("--hard", help="From nothing: new data, ports and credentials.")] = False,
     profile: ProfileName = None,
 ) -> None:
     """Bring the profile back to clean, from its snapshot."""
@@ -186,7 +187,7 @@ def tools_verify() -> None:
     sys.exit(module.verify(console))
 
 
-def _profile(name: str | None):  # type: ignore[no-untyped-def]
+def _profile(name: str | None) -> Profile:
     from iaclab.platform.profile import Profile
 
     return Profile(name) if name else Profile()

@@ -47,9 +47,7 @@ def workspace(lesson: str) -> Path:
     """The visible folder of a lesson: `workspace/<lesson>` beside the notebooks, or where IACLAB_WORKSPACE says."""
     from iaclab import paths
 
-    base = Path(
-        os.environ.get("IACLAB_WORKSPACE") or (paths.repo_root() or Path.home() / "iaclab") / "workspace"
-    )
+    base = Path(os.environ.get("IACLAB_WORKSPACE") or (paths.repo_root() or Path.home() / "iaclab") / "workspace")
     folder = base / lesson
     try:
         folder.mkdir(parents=True, exist_ok=True)

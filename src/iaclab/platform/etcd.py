@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -30,9 +31,7 @@ class Etcd:
         found: KeyValues = {}
         start = b"/registry/"
         while True:
-            page = self._post(
-                "/v3/kv/range", {"key": _b64(start), "range_end": _b64(b"/registry0"), "limit": "500"}
-            )
+            page = self._post("/v3/kv/range", {"key": _b64(start), "range_end": _b64(b"/registry0"), "limit": "500"})
             for pair in page.get("kvs", []):
                 if not base64.b64decode(pair["key"]).decode().startswith(_VOLATILE):
                     found[pair["key"]] = pair.get("value", "")
@@ -45,20 +44,16 @@ class Etcd:
         now = self.dump()
         operations = [{"request_delete_range": {"key": key}} for key in now if key not in wanted]
         operations += [
-            {"request_put": {"key": key, "value": value}}
-            for key, value in wanted.items()
-            if now.get(key) != value
+            {"request_put": {"key": key, "value": value}} for key, value in wanted.items() if now.get(key) != value
         ]
         for at in range(0, len(operations), _BATCH):
             self._post("/v3/kv/txn", {"success": operations[at : at + _BATCH]})
         return len(operations)
 
-    def _post(
-        self, path: str, body: dict[str, object]
-    ) -> dict[str, object] | dict[str, list[dict[str, str]]]:
+    def _post(self, path: str, body: dict[str, object]) -> Any:
         answer = self._http.post(path, json=body)
         answer.raise_for_status()
-        return dict(answer.json())
+        return answer.json()
 
 
 def _b64(data: bytes) -> str:

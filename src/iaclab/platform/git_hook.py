@@ -48,8 +48,7 @@ def main(root: Path) -> None:
         body = json.dumps(payload).encode()
         for name, hook in hooks.items():
             signatures = {
-                f"X-Hub-Signature{suffix}": f"{digest}="
-                + hmac.new(hook["secret"].encode(), body, digest).hexdigest()
+                f"X-Hub-Signature{suffix}": f"{digest}=" + hmac.new(hook["secret"].encode(), body, digest).hexdigest()
                 for digest, suffix in (("sha1", ""), ("sha256", "-256"))
             }
             request = urllib.request.Request(

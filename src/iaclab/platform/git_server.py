@@ -70,9 +70,7 @@ class GitServer:
             return {"name": name, **user}
         return None
 
-    def _backend(
-        self, environ: dict[str, Any], user: str, path: str, start_response: StartResponse
-    ) -> Iterator[bytes]:
+    def _backend(self, environ: dict[str, Any], user: str, path: str, start_response: StartResponse) -> Iterator[bytes]:
         cgi = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(self.root / "repositories"),
@@ -88,9 +86,7 @@ class GitServer:
             "GIT_PROTOCOL": environ.get("HTTP_GIT_PROTOCOL", ""),
             "IACLAB_GIT_URL": f"http://{environ['HTTP_HOST']}",
         }
-        process = subprocess.Popen(
-            ["git", "http-backend"], env=cgi, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen(["git", "http-backend"], env=cgi, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin and process.stdout
         shutil.copyfileobj(environ["wsgi.input"], process.stdin, _CHUNK)
         process.stdin.close()

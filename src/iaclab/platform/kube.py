@@ -75,9 +75,7 @@ class Kube:
                 if cert:
                     verify.load_cert_chain(cert, key)
         headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
-        return httpx.Client(
-            base_url=cluster["server"], verify=verify, headers=headers, timeout=15, trust_env=False
-        )
+        return httpx.Client(base_url=cluster["server"], verify=verify, headers=headers, timeout=15, trust_env=False)
 
     def ready(self) -> str | None:
         """`None` when the API server says that it is ready, otherwise why not."""

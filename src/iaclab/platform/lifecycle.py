@@ -225,24 +225,16 @@ def _wait_ready(profile: Profile, supervisor: Supervisor, service: Service) -> N
             checked = now
             gone = [p for p in supervisor.processes() if p.service == service.name and p.state == "FATAL"]
             if gone:
-                raise _not_ready(
-                    profile, service, f"its {gone[0].name} ends as soon as it starts", gone[0].name
-                )
+                raise _not_ready(profile, service, f"its {gone[0].name} ends as soon as it starts", gone[0].name)
         if now > deadline:
             raise _not_ready(profile, service, f"after {service.timeout:.0f} s {missing}", None)
         time.sleep(_POLL)
 
 
 def _not_ready(profile: Profile, service: Service, why: str, program: str | None) -> LabError:
-    last = [
-        lines[-1]
-        for name, lines in logs(service.name, 1, profile).items()
-        if lines and name == (program or name)
-    ]
+    last = [lines[-1] for name, lines in logs(service.name, 1, profile).items() if lines and name == (program or name)]
     tail = f" Its last word: {last[0][:240]}" if last else ""
-    return LabError(
-        f"{service.name} did not get ready: {why}.", why=tail.strip(), mend=f"iaclab logs {service.name}"
-    )
+    return LabError(f"{service.name} did not get ready: {why}.", why=tail.strip(), mend=f"iaclab logs {service.name}")
 
 
 def _renew_taken_ports(profile: Profile, programs: list[Program]) -> bool:
@@ -264,7 +256,7 @@ def _free(port: int) -> bool:
 
 def _bind_failed(profile: Profile, supervisor: Supervisor, name: str, programs: list[Program]) -> list[str]:
     """The ports of those programs whose log ends in a failed bind."""
-    taken = []
+    taken: list[str] = []
     for program in programs:
         path = supervisor.log_file(name, program.name)
         tail = path.read_text(errors="replace")[-4000:].lower() if path.exists() else ""

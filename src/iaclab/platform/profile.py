@@ -13,9 +13,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iaclab import paths
 from iaclab.errors import LabError
+
+if TYPE_CHECKING:
+    import trustme
 
 HOST = "127.0.0.1"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -125,7 +129,7 @@ class Profile:
         self._authority()
         return self.folder("pki") / "ca.crt"
 
-    def _authority(self):  # type: ignore[no-untyped-def]
+    def _authority(self) -> trustme.CA:
         import trustme
 
         cert, key = self.folder("pki") / "ca.crt", self.folder("pki") / "ca.key"

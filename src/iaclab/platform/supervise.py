@@ -152,9 +152,7 @@ files = {groups}/*.conf
                 "stdout_logfile_maxbytes=5MB",
                 "stdout_logfile_backups=1",
             ]
-        write_private(
-            self.profile.folder("conf.d") / f"{service}.conf", "\n".join(filter(None, lines)) + "\n"
-        )
+        write_private(self.profile.folder("conf.d") / f"{service}.conf", "\n".join(filter(None, lines)) + "\n")
         rpc = self._rpc()
         rpc.reloadConfig()
         rpc.addProcessGroup(service)  # autostart: every program starts at once

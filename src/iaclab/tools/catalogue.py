@@ -88,9 +88,7 @@ def load(path: Path) -> tuple[dict[str, Tool], dict[str, GoModule]]:
     """Read a catalogue file: tools and Go modules by name."""
     raw = tomllib.loads(path.read_text())
     modules = {
-        name: GoModule(
-            name, tuple(entry.get("ldflags", ())), tuple(GoEdit(**edit) for edit in entry.get("edits", ()))
-        )
+        name: GoModule(name, tuple(entry.get("ldflags", ())), tuple(GoEdit(**edit) for edit in entry.get("edits", ())))
         for name, entry in raw.get("go", {}).items()
     }
     found = {}

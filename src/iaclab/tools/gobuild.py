@@ -6,7 +6,6 @@ user's cache folder, so an interrupted build goes on where it was.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -89,11 +88,11 @@ def _copy(entry: Tool, folder: Path, source: Path, env: dict[str, str]) -> None:
     assert entry.go is not None
     base = _module_dir(entry.go.copy_from, source, env)
     for pattern in entry.go.copy:
-        matches = glob.glob(str(base / pattern))
+        matches = sorted(base.glob(pattern))
         if not matches:
             raise GoFailed(f"{entry.go.copy_from} has no {pattern}")
         for match in matches:
-            shutil.copyfile(match, folder / Path(match).name)  # the module cache is read-only: not its mode
+            shutil.copyfile(match, folder / match.name)  # the module cache is read-only: not its mode
 
 
 def _module_dir(module: str, source: Path, env: dict[str, str]) -> Path:
@@ -133,9 +132,7 @@ def _edited_copy(original: Path, edits: list[GoEdit]) -> Path:
             path = aside / "m" / edit.file
             text = path.read_text()
             if text.count(edit.old) != 1:
-                raise GoFailed(
-                    f"{edit.module}/{edit.file} does not hold {edit.old!r} exactly once: mend the catalogue"
-                )
+                raise GoFailed(f"{edit.module}/{edit.file} does not hold {edit.old!r} exactly once: mend the catalogue")
             path.write_text(text.replace(edit.old, edit.new))
         copy.parent.mkdir(exist_ok=True)
         (aside / "m").rename(copy)

@@ -68,9 +68,7 @@ def _install(entries: list[Tool], quiet: bool) -> None:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars, _lock(entries):
-        todo = [
-            entry for entry in entries if found.in_cache(entry) is None
-        ]  # another process may have been first
+        todo = [entry for entry in entries if found.in_cache(entry) is None]  # another process may have been first
         tasks = {entry.name: bars.add_task(entry.name, total=None, note="waiting") for entry in todo}
         with ThreadPoolExecutor(4) as pool:
             done = list(pool.map(lambda e: _fetch_one(e, bars, tasks[e.name], tried[e.name]), todo))
@@ -111,18 +109,14 @@ def _download(entry: Tool, folder: Path, bars: Progress, task: TaskID) -> None:
     if host in _unreachable:
         raise release.ReleaseFailed(f"{host} does not answer")
     try:
-        release.install(
-            entry, folder, lambda now, total: bars.update(task, completed=now, total=total or None)
-        )
+        release.install(entry, folder, lambda now, total: bars.update(task, completed=now, total=total or None))
     except release.ReleaseFailed as error:
         if "answers" not in str(error) and "SHA-256" not in str(error):
             _unreachable.add(host)
         raise
 
 
-def _build_group(
-    entries: list[Tool], bars: Progress, tasks: dict[str, TaskID], tried: dict[str, list[str]]
-) -> None:
+def _build_group(entries: list[Tool], bars: Progress, tasks: dict[str, TaskID], tried: dict[str, list[str]]) -> None:
     if "go" not in _allowed():
         return
     started = time.monotonic()
@@ -136,9 +130,7 @@ def _build_group(
             gobuild.build(
                 entries,
                 folders,
-                lambda now, total: bars.update(
-                    main, completed=now, total=total, note=f"{now}/{total} packages"
-                ),
+                lambda now, total: bars.update(main, completed=now, total=total, note=f"{now}/{total} packages"),
             )
         except gobuild.GoFailed as error:
             for entry in entries:
@@ -207,9 +199,7 @@ def _cannot(failed: list[str], tried: dict[str, list[str]]) -> LabError:
     for name in failed:
         for reason in tried[name] or ["no source for this system"]:
             reasons.setdefault(reason, []).append(name)
-    lines = [
-        f"{reason}{f' ({len(names)} tools)' if len(names) > 1 else ''}" for reason, names in reasons.items()
-    ]
+    lines = [f"{reason}{f' ({len(names)} tools)' if len(names) > 1 else ''}" for reason, names in reasons.items()]
     no_go = any("Go is not installed" in line for line in lines)
     return LabError(
         f"{', '.join(failed)} cannot be installed.",

@@ -38,9 +38,7 @@ def client(profile: Profile | None = None) -> httpx.Client:
     context = ssl.create_default_context(cafile=str(profile.ca))
     http = httpx.Client(base_url=f"https://{address(profile)}", verify=context, timeout=15, trust_env=False)
     try:
-        answer = http.post(
-            "/api/v1/session", json={"username": "admin", "password": profile.secret("argocd-admin")}
-        )
+        answer = http.post("/api/v1/session", json={"username": "admin", "password": profile.secret("argocd-admin")})
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise LabError(

@@ -33,9 +33,7 @@ TOOLS = (
 GPU = "nvidia.com/gpu"
 
 
-def _node(
-    name: str, pool: str, zone: str, cpu: int, memory: str, gpus: int = 0, model: str = ""
-) -> dict[str, Any]:
+def _node(name: str, pool: str, zone: str, cpu: int, memory: str, gpus: int = 0, model: str = "") -> dict[str, Any]:
     labels = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
@@ -133,17 +131,12 @@ def _programs(name: str, profile: Profile) -> list[Program]:
     bins = tools.ensure(*TOOLS)
     folder = profile.folder(name)
     cert, key = profile.certificate(f"{name}-server", HOST, "localhost", "kubernetes.default.svc")
-    client_cert, client_key = profile.certificate(
-        f"{name}-admin", "admin.local", organisation="system:masters"
-    )
+    client_cert, client_key = profile.certificate(f"{name}-admin", "admin.local", organisation="system:masters")
     ca = profile.ca
     config = _write_kubeconfig(profile, name)
     stages = folder / "kwok.yaml"
     write_private(stages, "---\n".join(f.read_text() for f in sorted(bins["kwok-stages"].rglob("*.yaml"))))
-    port = {
-        p: profile.port(f"{name}.{p}")
-        for p in ("etcd", "peer", "apiserver", "controllers", "scheduler", "kwok")
-    }
+    port = {p: profile.port(f"{name}.{p}") for p in ("etcd", "peer", "apiserver", "controllers", "scheduler", "kwok")}
     etcd_url, peer_url = f"https://{HOST}:{port['etcd']}", f"https://{HOST}:{port['peer']}"
     lean = {"GOGC": "75"}
     return [

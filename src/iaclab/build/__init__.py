@@ -1,0 +1,1 @@
+"""Builds the notebooks from content/: `python -m iaclab.build`, or `--check` to say which are stale."""
