@@ -59,7 +59,7 @@ def render(entry: Lesson) -> str:
         cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )
     nbformat.validate(notebook)
-    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+    return str(nbformat.writes(notebook, version=4)).rstrip("\n") + "\n"
 
 
 def _clean(cell: Any) -> Any:

@@ -23,7 +23,7 @@ class CheckFailed(Exception):
 
 def checks() -> dict[str, Check]:
     """Every check by its name `topic.name`."""
-    found = {}
+    found: dict[str, Check] = {}
     for module in pkgutil.iter_modules(__path__):
         if module.name not in _OWN:
             table = importlib.import_module(f"{__name__}.{module.name}").CHECKS

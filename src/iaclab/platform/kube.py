@@ -170,7 +170,7 @@ def _spill(held: contextlib.ExitStack, data: str | None) -> str | None:
     """A short-lived 0600 file: ssl reads certificates from files only."""
     if not data:
         return None
-    file = held.enter_context(tempfile.NamedTemporaryFile())
+    file = held.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115, closed by `held`
     file.write(base64.b64decode(data))
     file.flush()
     return file.name

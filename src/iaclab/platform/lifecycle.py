@@ -30,14 +30,15 @@ _ATTEMPTS = 4  # a port taken between choosing and binding is chosen again this 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How a service is: `state` is ready, starting, degraded, failed or stopped; `restarts` since `up`."""
+    """How a service is: `state` is ready, starting, degraded, failed or stopped; `restarts` since `up`;
+    `processes` are process ids by program."""
 
     name: str
     title: str
     state: str
     detail: str
     restarts: int
-    pids: tuple[int, ...]
+    processes: dict[str, int]
 
 
 def up(*names: str, profile: Profile | None = None, progress: Progress | None = None) -> Profile:
@@ -97,7 +98,7 @@ def status(profile: Profile | None = None) -> list[ServiceStatus]:
         external = cluster.is_external(service.name)
         if not mine and not external:
             detail = "its data is on disk" if profile.is_set_up(service.name) else "never started"
-            found.append(ServiceStatus(service.name, service.title, "stopped", detail, 0, ()))
+            found.append(ServiceStatus(service.name, service.title, "stopped", detail, 0, {}))
             continue
         lost = [p for p in mine if p.state in ("FATAL", "EXITED", "STOPPED")]
         missing = service.ready(profile)
@@ -109,7 +110,7 @@ def status(profile: Profile | None = None) -> list[ServiceStatus]:
             state, detail = "ready", "an existing cluster (IACLAB_KUBECONFIG)" if external else ""
         if restarts:
             detail = f"{detail + '; ' if detail else ''}restarted {restarts} time{'s' * (restarts > 1)}"
-        pids = tuple(p.pid for p in mine if p.pid)
+        pids = {p.name: p.pid for p in mine if p.pid}
         found.append(ServiceStatus(service.name, service.title, state, detail, restarts, pids))
     return found
 

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -163,9 +164,8 @@ class Profile:
         from iaclab.platform.registry import services
 
         env = {"IACLAB_PROFILE": self.name}
-        bin_dir = str(tools.bin_dir())
-        path = os.environ.get("PATH", "")
-        env["PATH"] = path if bin_dir in path.split(os.pathsep) else bin_dir + os.pathsep + path
+        here = [str(tools.bin_dir()), str(Path(sys.executable).parent)]  # the tools, and `iaclab` itself
+        env["PATH"] = os.pathsep.join(dict.fromkeys([*here, *os.environ.get("PATH", "").split(os.pathsep)]))
         for service in services().values():
             if service.env is not None and self.is_set_up(service.name):
                 env |= service.env(self)
