@@ -11,6 +11,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import trustme
 
 HOST = "127.0.0.1"
+_choosing = threading.RLock()  # services start side by side, and share ports, authority and credentials
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -92,17 +94,18 @@ class Profile:
 
     def port(self, name: str) -> int:
         """The loopback port called `name`; chosen free on first use and kept."""
-        return self.ports.get(name) or self.new_ports([name])[name]
+        with _choosing:
+            return self.ports.get(name) or self.new_ports([name])[name]
 
     def new_ports(self, names: list[str]) -> dict[str, int]:
         """Choose free ports for `names`, also where they had one already."""
         chosen: dict[str, int] = {}
-        with contextlib.ExitStack() as held:
+        with _choosing, contextlib.ExitStack() as held:
             for name in names:  # all are held open together, so that no two are the same
                 sock = held.enter_context(socket.socket())
                 sock.bind((HOST, 0))
                 chosen[name] = sock.getsockname()[1]
-        write_private(self._ports_file, json.dumps({**self.ports, **chosen}, indent=1))
+            write_private(self._ports_file, json.dumps({**self.ports, **chosen}, indent=1))
         return chosen
 
     # --- credentials -------------------------------------------------------------------------------
@@ -110,10 +113,10 @@ class Profile:
     def secret(self, name: str) -> str:
         """The random credential called `name` (32 URL-safe characters), made on first use, file mode 0600."""
         path = self.folder("secrets") / name
-        with contextlib.suppress(FileNotFoundError):
+        with _choosing:
+            if not path.exists():
+                write_private(path, secrets.token_urlsafe(24))
             return path.read_text()
-        write_private(path, secrets.token_urlsafe(24))
-        return path.read_text()
 
     def certificate(self, name: str, *hosts: str, organisation: str | None = None) -> tuple[Path, Path]:
         """The certificate and key files called `name`, signed by the profile's own authority."""
@@ -127,7 +130,8 @@ class Profile:
     @property
     def ca(self) -> Path:
         """The certificate of the profile's authority."""
-        self._authority()
+        with _choosing:
+            self._authority()
         return self.folder("pki") / "ca.crt"
 
     def _authority(self) -> trustme.CA:

@@ -241,13 +241,10 @@ def _ready(profile: Profile) -> str | None:
 
 
 def _set_up(profile: Profile) -> None:
-    git.add_webhook(
-        profile,
-        "argocd",
-        f"https://{address(profile)}/api/webhook",
-        profile.secret("argocd-webhook"),
-        str(profile.ca),
-    )
+    secret = profile.secret("argocd-webhook")
+    git.add_webhook(profile, "argocd", f"https://{address(profile)}/api/webhook", secret, str(profile.ca))
+    appset = f"http://{HOST}:{profile.port('argocd.appset-webhook')}/api/webhook"
+    git.add_webhook(profile, "argocd-applicationset", appset, secret)
     deadline = time.monotonic() + 10
     while True:
         try:
