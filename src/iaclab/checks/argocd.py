@@ -123,12 +123,14 @@ CHECKS = {
     "rolled-back": Check(
         title="prod is synced and healthy again, on 1.1",
         probe=_prod,
-        expect=lambda seen: seen
-        == {
-            "state": "Synced/Healthy",
-            "churn-stable": "registry.course.local/churn:1.1",
-            "churn-canary": "registry.course.local/churn:1.1",
-        },
+        expect=lambda seen: (
+            seen
+            == {
+                "state": "Synced/Healthy",
+                "churn-stable": "registry.course.local/churn:1.1",
+                "churn-canary": "registry.course.local/churn:1.1",
+            }
+        ),
         within=60,
         hints=(
             "Git is the truth: what must the newest commit say?",

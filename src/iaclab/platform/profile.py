@@ -121,10 +121,11 @@ class Profile:
     def certificate(self, name: str, *hosts: str, organisation: str | None = None) -> tuple[Path, Path]:
         """The certificate and key files called `name`, signed by the profile's own authority."""
         cert, key = self.folder("pki") / f"{name}.crt", self.folder("pki") / f"{name}.key"
-        if not key.exists():
-            issued = self._authority().issue_cert(*hosts, common_name=name, organization_name=organisation)
-            write_private(cert, b"".join(pem.bytes() for pem in issued.cert_chain_pems).decode())
-            write_private(key, issued.private_key_pem.bytes().decode())
+        with _choosing:
+            if not key.exists():
+                issued = self._authority().issue_cert(*hosts, common_name=name, organization_name=organisation)
+                write_private(cert, b"".join(pem.bytes() for pem in issued.cert_chain_pems).decode())
+                write_private(key, issued.private_key_pem.bytes().decode())
         return cert, key
 
     @property
