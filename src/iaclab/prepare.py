@@ -26,6 +26,8 @@ def prepare(lesson: str, *, reset: bool = False) -> None:
     """
     started = time.monotonic()
     entry = lessons.lesson(lesson)
+    folder = workspace(lesson)
+    os.chdir(folder)  # first: what later cells write must not land beside the notebook when a service fails
     profile = Profile()
     progress = ProgressLines()
     if reset:
@@ -33,8 +35,6 @@ def prepare(lesson: str, *, reset: bool = False) -> None:
     lifecycle.up(*entry.needs, profile=profile, progress=progress)
     changed = {key: value for key, value in profile.env().items() if os.environ.get(key) != value}
     os.environ.update(changed)
-    folder = workspace(lesson)
-    os.chdir(folder)
     ready = ", ".join(s.name for s in lifecycle.status(profile) if s.state == "ready")
     print(f"services  {ready}")
     if changed:

@@ -44,13 +44,11 @@ def test_everything_listens_on_loopback_only_and_down_leaves_nothing() -> None:
     profile = Profile()
     lifecycle.up("argocd", "cluster-b", profile=profile)
     try:
+        known = set(processes(profile).values())
         family = [
             p
             for p in psutil.process_iter()
-            if p.pid in processes(profile).values()
-            or any(
-                q.pid in processes(profile).values() for q in p.children(recursive=True) if p.name() == "supervisord"
-            )
+            if p.pid in known or (p.name() == "supervisord" and known & {q.pid for q in p.children()})
         ]
         listening = [c for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
         assert len(listening) > 10

@@ -83,7 +83,8 @@ CHECKS = {
         hints=(
             "The root deploys every manifest in its folder. What does the folder lack?",
             "Copy platform/root/churn.yaml, change metadata.name and releaseName, commit and push.",
-            "sed 's/root-churn/root-vision/; s/releaseName: churn/releaseName: vision/' root/churn.yaml > root/vision.yaml",
+            "sed 's/root-churn/root-vision/; s/releaseName: churn/releaseName: vision/' "
+            "root/churn.yaml > root/vision.yaml",
         ),
     ),
     "project-destination": Check(
