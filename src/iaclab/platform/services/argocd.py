@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,12 @@ from iaclab.platform.services import cluster, git
 from iaclab.platform.supervise import Program
 
 NAMESPACE = "argocd"
-TOOLS = ("argocd", "argocd-manifests", "helm", "kustomize")
+TOOLS = ("argocd", "argocd-manifests", "argocd-scripts", "helm", "kustomize")
 _IN_CLUSTER = ("ConfigMap", "CustomResourceDefinition", "Role", "RoleBinding", "Secret", "ServiceAccount")
 
 
-def client(profile: Profile | None = None) -> httpx.Client:
+@contextmanager
+def client(profile: Profile | None = None) -> Iterator[httpx.Client]:
     """A client of Argo CD's REST API (`/api/v1/applications` …), logged in as admin.
 
     Raises:
@@ -36,16 +39,17 @@ def client(profile: Profile | None = None) -> httpx.Client:
     """
     profile = profile or Profile()
     context = ssl.create_default_context(cafile=str(profile.ca))
-    http = httpx.Client(base_url=f"https://{address(profile)}", verify=context, timeout=15, trust_env=False)
-    try:
-        answer = http.post("/api/v1/session", json={"username": "admin", "password": profile.secret("argocd-admin")})
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
-        raise LabError(
-            "Argo CD's API cannot be used.", why=f"{type(error).__name__}: {error}", mend="iaclab up argocd"
-        ) from error
-    http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
-    return http
+    with httpx.Client(base_url=f"https://{address(profile)}", verify=context, timeout=15, trust_env=False) as http:
+        login = {"username": "admin", "password": profile.secret("argocd-admin")}
+        try:
+            answer = http.post("/api/v1/session", json=login)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise LabError(
+                "Argo CD's API cannot be used.", why=f"{type(error).__name__}: {error}", mend="iaclab up argocd"
+            ) from error
+        http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+        yield http
 
 
 def address(profile: Profile) -> str:
@@ -120,9 +124,19 @@ def _password_hash(profile: Profile) -> str:
     return path.read_text()
 
 
+def _scripts(profile: Profile, source: Path) -> Path:
+    """A folder with the scripts that the repo-server calls, as executables."""
+    folder = profile.folder("argocd", "bin")
+    for script in source.glob("*.sh"):
+        (folder / script.name).write_bytes(script.read_bytes())
+        (folder / script.name).chmod(0o700)
+    return folder
+
+
 def _programs(profile: Profile) -> list[Program]:
     bins = tools.ensure(*TOOLS)
     folder = profile.folder("argocd")
+    scripts = _scripts(profile, bins["argocd-scripts"])
     config = cluster.kubeconfig(profile)
     port = {
         name: profile.port(f"argocd.{name}")
@@ -138,7 +152,9 @@ def _programs(profile: Profile) -> list[Program]:
         )
     }
     env = {
-        "PATH": os.pathsep.join([str(tools.bin_dir()), os.environ["PATH"]]),
+        "PATH": os.pathsep.join(
+            [str(_scripts(profile, bins["argocd-scripts"])), str(tools.bin_dir()), os.environ["PATH"]]
+        ),
         "KUBECONFIG": str(config),
         "ARGOCD_FAKE_IN_CLUSTER": "true",
         "REDIS_PASSWORD": profile.secret("redis"),
