@@ -152,9 +152,7 @@ def _programs(profile: Profile) -> list[Program]:
         )
     }
     env = {
-        "PATH": os.pathsep.join(
-            [str(_scripts(profile, bins["argocd-scripts"])), str(tools.bin_dir()), os.environ["PATH"]]
-        ),
+        "PATH": os.pathsep.join([str(scripts), str(tools.bin_dir()), os.environ["PATH"]]),
         "KUBECONFIG": str(config),
         "ARGOCD_FAKE_IN_CLUSTER": "true",
         "REDIS_PASSWORD": profile.secret("redis"),
@@ -264,7 +262,8 @@ def _set_up(profile: Profile) -> None:
     deadline = time.monotonic() + 10
     while True:
         try:
-            token = client(profile).headers["Authorization"].removeprefix("Bearer ")
+            with client(profile) as http:
+                token = http.headers["Authorization"].removeprefix("Bearer ")
             break
         except LabError:
             if time.monotonic() > deadline:
