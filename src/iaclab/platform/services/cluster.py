@@ -61,8 +61,8 @@ NODES = {
     "cluster": [
         _node("cpu-1", "cpu", "eu-west-1a", 16, "64Gi"),
         _node("cpu-2", "cpu", "eu-west-1b", 16, "64Gi"),
-        _node("gpu-a100-1", "gpu-a100", "eu-west-1a", 48, "384Gi", 4, "NVIDIA-A100-SXM4-80GB"),
-        _node("gpu-a100-2", "gpu-a100", "eu-west-1b", 48, "384Gi", 4, "NVIDIA-A100-SXM4-80GB"),
+        _node("gpu-a100-1", "gpu-a100", "eu-west-1a", 96, "1152Gi", 8, "NVIDIA-A100-SXM4-80GB"),
+        _node("gpu-a100-2", "gpu-a100", "eu-west-1b", 96, "1152Gi", 8, "NVIDIA-A100-SXM4-80GB"),
     ],
     "cluster-b": [
         _node("b-cpu-1", "cpu", "eu-north-1a", 8, "32Gi"),
