@@ -5,11 +5,14 @@ The names below load what they need on first use, so that `import iaclab` stays 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from iaclab import lazy
 
 if TYPE_CHECKING:
+    from iaclab import quiz as quiz
     from iaclab import show as show
+    from iaclab.answering import answer as answer
     from iaclab.checks import check as check
     from iaclab.errors import LabError as LabError
     from iaclab.platform.lifecycle import down as down
@@ -17,16 +20,20 @@ if TYPE_CHECKING:
     from iaclab.platform.lifecycle import status as status
     from iaclab.platform.lifecycle import up as up
     from iaclab.platform.profile import Profile as Profile
-    from iaclab.prepare import prepare as prepare
+    from iaclab.preparation import prepare as prepare
+    from iaclab.show.path import progress as progress
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "answer": "iaclab.answering",
     "check": "iaclab.checks",
     "LabError": "iaclab.errors",
     "Profile": "iaclab.platform.profile",
     "down": "iaclab.platform.lifecycle",
-    "prepare": "iaclab.prepare",
+    "prepare": "iaclab.preparation",
+    "progress": "iaclab.show.path",
+    "quiz": "iaclab.quiz",
     "reset": "iaclab.platform.lifecycle",
     "show": "iaclab.show",
     "status": "iaclab.platform.lifecycle",
@@ -34,13 +41,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'iaclab' has no attribute '{name}'")
-    module = importlib.import_module(_HOMES[name])
-    value = module if module.__name__ == f"iaclab.{name}" and name == "show" else getattr(module, name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy.names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

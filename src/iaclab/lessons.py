@@ -21,14 +21,17 @@ _FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 class Lesson:
     """One lesson, as its front matter (key `iaclab`) says.
 
-    `minutes` is a learner's time with reading; `seconds` and `memory_mb` were measured by the last full run.
+    `minutes` is a learner's time with reading; `seconds` and `memory_mb` were measured by the last full run;
+    `tools` are those that its cells call beside the tools of its services; `after` are the lessons that it builds on.
     """
 
     id: str
     title: str
     minutes: int
     needs: tuple[str, ...]
+    tools: tuple[str, ...]
     objectives: tuple[str, ...]
+    after: tuple[str, ...]
     seconds: int
     memory_mb: int
     source: Path
@@ -44,31 +47,57 @@ def front_matter(text: str) -> dict[str, Any]:
 
     Raises:
         yaml.YAMLError: it is not YAML.
+        ValueError: it is YAML, but no table.
     """
     match = _FRONT.match(text)
-    return dict(yaml.safe_load(match[1]) or {}) if match else {}
+    loaded = yaml.load(match[1], getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if match else {}
+    if not isinstance(loaded, dict):
+        raise ValueError(f"it is a {type(loaded).__name__}, not a table")
+    return loaded
 
 
 def read(source: Path) -> Lesson:
-    """The entry of one source file."""
-    entry = front_matter(source.read_text()).get("iaclab", {})
-    measured = entry.get("measured", {})
+    """The entry of one source file.
+
+    Raises:
+        LabError: its front matter cannot be read.
+    """
+    try:
+        entry = front_matter(source.read_text()).get("iaclab") or {}
+        measured = entry.get("measured") or {}
+        return _entry(source, entry, measured)
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise LabError(
+            f"The front matter of {source} cannot be read.",
+            why=" ".join(str(error).split())[:200],
+            mend="python -m iaclab.build --check",
+        ) from error
+
+
+def _entry(source: Path, entry: dict[str, Any], measured: dict[str, Any]) -> Lesson:
     return Lesson(
         id=source.stem,
         title=entry.get("title", source.stem),
         minutes=int(entry.get("minutes", 0)),
         needs=tuple(entry.get("needs", ())),
+        tools=tuple(entry.get("tools", ())),
         objectives=tuple(entry.get("objectives", ())),
+        after=tuple(entry.get("after", ())),
         seconds=int(measured.get("seconds", 0)),
         memory_mb=int(measured.get("memory_mb", 0)),
         source=source,
     )
 
 
+def sources(content: Path | None = None) -> list[Path]:
+    """The text of every lesson, in the order of folders and file names."""
+    root = content or _content()
+    return [path for folder in FOLDERS for path in sorted((root / folder).glob("*.md"))]
+
+
 def lessons(content: Path | None = None) -> list[Lesson]:
     """Every lesson, in the order of folders and file names."""
-    root = content or _content()
-    return [read(path) for folder in FOLDERS for path in sorted((root / folder).glob("*.md"))]
+    return [read(path) for path in sources(content)]
 
 
 def lesson(name: str) -> Lesson:
@@ -77,15 +106,15 @@ def lesson(name: str) -> Lesson:
     Raises:
         LabError: there is none; the text names the nearest.
     """
-    known = {entry.id: entry for entry in lessons()}
+    known = {path.stem: path for path in sources()}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
         raise LabError(
             f"There is no lesson '{name}'.",
-            why="Lessons: " + ", ".join(known),
-            mend=f'iaclab.prepare("{near[0] if near else next(iter(known))}")',
+            why="Lessons: " + ", ".join(known) + ".",
+            mend=f'iaclab.prepare("{near[0] if near else "00-start-here"}")',
         )
-    return known[name]
+    return read(known[name])
 
 
 def _content() -> Path:

@@ -10,12 +10,18 @@ import platformdirs
 
 def cache_dir() -> Path:
     """Tools and the Go build cache; outlives a clone. `IACLAB_CACHE` moves it."""
-    return Path(os.environ.get("IACLAB_CACHE") or platformdirs.user_cache_dir("iaclab"))
+    return Path(os.environ.get("IACLAB_CACHE") or platformdirs.user_cache_dir("iaclab")).absolute()
 
 
 def state_dir() -> Path:
     """Profiles and progress. `IACLAB_STATE` moves it."""
     return Path(os.environ.get("IACLAB_STATE") or platformdirs.user_state_dir("iaclab"))
+
+
+def graded_folder() -> Path | None:
+    """The work folder, where this process is part of a submission that is being graded; `None` elsewhere."""
+    folder = os.environ.get("IACLAB_GRADED")
+    return Path(folder) if folder else None
 
 
 def repo_root() -> Path | None:

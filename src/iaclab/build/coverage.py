@@ -7,11 +7,13 @@ A heading claims topics with a comment, `## Sync waves <!-- covers: Sync Strateg
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from iaclab.build.rules import sections
+from iaclab.build.text import parse
 
 _TITLE = re.compile(r"\*\*(.+?): (.+)\*\*")
 _ITEM = re.compile(r"\d+\. (.+)")
+_NUMBER = re.compile(r"(lab)?0*(\d+)-")
 
 
 def topics(text: str) -> dict[str, list[str]]:
@@ -27,12 +29,27 @@ def topics(text: str) -> dict[str, list[str]]:
     return found
 
 
+def title(source: Path) -> str | None:
+    """What the list of topics calls a lesson: `04-….md` is `Lecture 4`, `lab1-….md` is `Lab 1`; `None` for others.
+
+    The final project takes the place of the fifth lab.
+    """
+    if source.stem == "90-final-project":
+        return "Lab 5"
+    number = _NUMBER.match(source.name)
+    if source.parent.name == "lectures" and number and not number[1]:
+        return f"Lecture {number[2]}"
+    if source.parent.name == "labs" and number and number[1]:
+        return f"Lab {number[2]}"
+    return None
+
+
 def missing(wanted: list[str], lesson: str) -> list[str]:
     """Topics of `wanted` that no section of the lesson's text both claims and runs."""
-    taught = {name for section in sections(lesson) if section.cells for name in section.covers}
+    taught = {name for section in parse(lesson).sections if section.cells for name in section.covers}
     return [topic for topic in wanted if topic not in taught]
 
 
 def unknown(wanted: list[str], lesson: str) -> list[str]:
     """Claims of the lesson that are no topic: most often a misspelt one."""
-    return [name for section in sections(lesson) for name in section.covers if name not in wanted]
+    return [name for section in parse(lesson).sections for name in section.covers if name not in wanted]

@@ -67,6 +67,7 @@ def _model(profile: Profile) -> str:
 CHECKS = {
     "components": Check(
         title="the two parts that bring a commit to the cluster",
+        needs=(),
         probe=lambda profile: sorted(Path("components.txt").read_text().split()),
         expect=lambda seen: seen == ["controller", "repo-server"],
         hints=(
@@ -77,6 +78,7 @@ CHECKS = {
     ),
     "root-vision": Check(
         title="the Application root-vision exists, synced and healthy, and came from the root",
+        needs=("argocd",),
         probe=lambda profile: _state(profile, "root-vision"),
         expect=lambda seen: seen == "Synced/Healthy",
         within=60,
@@ -89,6 +91,7 @@ CHECKS = {
     ),
     "project-destination": Check(
         title="the project fraud-team may deploy into ranker*",
+        needs=("argocd",),
         probe=_destinations,
         expect=lambda seen: "ranker*" in seen,
         within=5,
@@ -100,6 +103,7 @@ CHECKS = {
     ),
     "ignore-replicas": Check(
         title="four workers, kept although self-heal is on",
+        needs=("argocd",),
         probe=_workers,
         expect=lambda seen: seen == {"replicas": 4, "self-heal": True, "state": "Synced/Healthy"},
         within=20,
@@ -112,6 +116,7 @@ CHECKS = {
     ),
     "north-only": Check(
         title="the north runs 1.1.0-int8, the west still 1.0.0",
+        needs=("argocd", "cluster-b"),
         probe=_regions,
         expect=lambda seen: seen == {"cluster": "1.0.0", "cluster-b": "1.1.0-int8"},
         within=60,
@@ -123,6 +128,7 @@ CHECKS = {
     ),
     "rolled-back": Check(
         title="prod is synced and healthy again, on 1.1",
+        needs=("argocd",),
         probe=_prod,
         expect=lambda seen: (
             seen
@@ -141,6 +147,7 @@ CHECKS = {
     ),
     "unstuck": Check(
         title="version 2 is in the cluster",
+        needs=("argocd",),
         probe=_model,
         expect=lambda seen: seen == "version 2",
         within=60,

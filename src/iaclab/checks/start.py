@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from iaclab.checks.record import Check
+from iaclab.platform.node_pools import GPU
 from iaclab.platform.profile import Profile
 from iaclab.platform.services import cluster
-
-GPU = "nvidia.com/gpu"
 
 
 def _gpu_pods(profile: Profile) -> dict[str, str]:
@@ -25,7 +24,7 @@ CHECKS = {
         title="the pods train and evaluate run, each with a GPU",
         probe=_gpu_pods,
         expect=lambda seen: {"train", "evaluate"} <= set(seen),
-        within=10,
+        within=30,
         hints=(
             "The first manifest is nearly right for the second pod too: what must differ?",
             "Copy train.yaml, change metadata.name, keep the toleration and the GPU limit.",

@@ -10,10 +10,11 @@ from iaclab.platform.profile import Profile
 from iaclab.show.picture import Picture
 
 Object = dict[str, Any]
-_HEALTH = {"Healthy": "♥", "Progressing": "◌", "Degraded": "✖", "Suspended": "❚❚", "Missing": "∅", "Unknown": "?"}
-_SYNC = {"Synced": "✔", "OutOfSync": "≠", "Unknown": "?"}
+_HEALTH = {"Healthy": "♥", "Progressing": "◌", "Degraded": "✖", "Suspended": "❚❚", "Missing": "∅"}
+_SYNC = {"Synced": "✔", "OutOfSync": "≠"}
 _SHADE = {"Healthy": "#3fb950", "Progressing": "#58a6ff", "Degraded": "#f85149", "Missing": "#d29922"}
-_W, _H, _GAP_X, _GAP_Y = 216, 46, 34, 10
+_W, _GAP_X, _GAP_Y = 236, 28, 10  # pixels
+_POLL = 0.4  # seconds between two looks
 
 
 def argocd_tree(app: str, *, until: str = "Healthy", timeout: float = 30, profile: Profile | None = None) -> None:
@@ -22,41 +23,63 @@ def argocd_tree(app: str, *, until: str = "Healthy", timeout: float = 30, profil
     The last drawing stays in the notebook.
 
     Raises:
-        LabError: Argo CD has no such Application.
+        LabError: Argo CD has no such Application, or does not answer within `timeout`.
     """
+    import httpx
     from IPython.display import display
 
     from iaclab.platform.services import argocd
 
     deadline = time.monotonic() + timeout
-    handle = None
+    handle, shown = None, ""
     with argocd.client(profile) as http:
         while True:
-            answer = http.get(f"/api/v1/applications/{app}")
-            if answer.status_code != 200:
-                raise LabError(
-                    f"Argo CD has no Application '{app}'.",
-                    why=f"It answers {answer.status_code}.",
-                    mend="argocd app list",
-                )
-            status = answer.json().get("status", {})
-            tree = http.get(f"/api/v1/applications/{app}/resource-tree").json()
-            picture = draw_tree(answer.json(), tree)
+            try:
+                state, tree = _ask(http, app)
+            except httpx.HTTPError as error:  # its API server may have been killed by a lesson: it comes back
+                if time.monotonic() > deadline:
+                    why = f"{type(error).__name__}: {error}"
+                    raise LabError("Argo CD does not answer.", why=why, mend="iaclab status") from error
+                time.sleep(_POLL)
+                continue
+            picture = draw_tree(state, tree)
             if handle is None:
                 handle = display(picture, display_id=True)
-            else:
+            elif picture.svg() != shown:
                 handle.update(picture)
-            done = status.get("sync", {}).get("status") == "Synced" and status.get("health", {}).get("status") == until
-            if done or time.monotonic() > deadline:
+            shown = picture.svg()
+            if _words(state) == ("Synced", until) or time.monotonic() > deadline:
                 return
-            time.sleep(0.4)
+            time.sleep(_POLL)
+
+
+def _ask(http: Any, app: str) -> tuple[Object, Object]:
+    """The Application and its resource tree, from Argo CD's API."""
+    answer = http.get(f"/api/v1/applications/{app}")
+    if answer.status_code in (403, 404):
+        raise LabError(f"Argo CD has no Application '{app}'.", why=_message(answer), mend="argocd app list")
+    tree = http.get(f"/api/v1/applications/{app}/resource-tree")
+    answer.raise_for_status()
+    return dict(answer.json()), dict(tree.json()) if tree.status_code == 200 else {}
+
+
+def _message(answer: Any) -> str:
+    try:
+        return str(answer.json()["message"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return f"It answers {answer.status_code}."
+
+
+def _words(app: Object) -> tuple[str, str]:
+    """Sync and health of an Application."""
+    status = app.get("status") or {}
+    return tuple((status.get(part) or {}).get("status") or "Unknown" for part in ("sync", "health"))  # type: ignore[return-value]
 
 
 def draw_tree(app: Object, tree: Object) -> Picture:
     """The picture for an Application object and its resource tree, as Argo CD's API gives them."""
-    status = app.get("status", {})
-    synced = {_key(r): r.get("status", "") for r in status.get("resources", [])}
-    nodes = {n["uid"]: n for n in tree.get("nodes") or [] if n.get("uid")}
+    synced = {_key(r): r.get("status") or "" for r in (app.get("status") or {}).get("resources") or []}
+    nodes = {_id(n): n for n in tree.get("nodes") or []}
     children: dict[str, list[Object]] = {}
     for node in nodes.values():
         parents = [p["uid"] for p in node.get("parentRefs") or [] if p.get("uid") in nodes]
@@ -66,55 +89,63 @@ def draw_tree(app: Object, tree: Object) -> Picture:
     widest = 0
 
     def place(
-        label: str, kind: str, health: str, sync: str, depth: int, y: float, kids: list[Object]
+        kind: str, name: str, sync: str, health: str, depth: int, y: float, kids: list[Object]
     ) -> tuple[float, float]:
         """Draw a subtree from `y` on; returns (its own middle, where the next one may begin)."""
         nonlocal widest
         widest = max(widest, depth)
-        x = 10 + depth * (_W + _GAP_X)
-        lines.append("  " * depth + " ".join(filter(None, [kind, label, sync, health])))
+        sync, health = _clear(sync, "sync"), _clear(health, "health")
+        lines.append("  " * depth + " ".join(filter(None, [kind, name, sync, health])))
+        x, height = 10 + depth * (_W + _GAP_X), _height(sync, health)
         middles, below = [], y
+        if len(kids) == 1:  # a lower box stands at the middle of the one before it
+            below += max(0, (height - _height(synced.get(_key(kids[0])), kids[0].get("health"))) / 2)
         for kid in sorted(kids, key=lambda n: (n["kind"], n["name"])):
-            middle, below = place(
-                kid["name"],
-                kid["kind"],
-                (kid.get("health") or {}).get("status", ""),
-                synced.get(_key(kid), ""),
-                depth + 1,
-                below,
-                children.get(kid["uid"], []),
-            )
+            own = (kid.get("health") or {}).get("status") or ""
+            state = synced.get(_key(kid), "")
+            grandkids = children.get(_id(kid), [])
+            middle, below = place(kid["kind"], kid["name"], state, own, depth + 1, below, grandkids)
             middles.append(middle)
-        top = (middles[0] + middles[-1]) / 2 - _H / 2 if middles else y
-        picture.box(x, top, _W, _H, fill=_SHADE.get(health, "none"), dash="" if sync != "OutOfSync" else "5 3")
-        picture.words(x + 8, top + 18, _cut(label, 28), bold=True)
-        marks = [
-            f"{_SYNC.get(sync, '')} {sync}" if sync else "",
-            f"{_HEALTH.get(health, '')} {health}" if health else "",
-        ]
-        picture.words(x + 8, top + 35, "  ".join(filter(None, [kind, *marks])), size=11, fade=True)
+        centre = (middles[0] + middles[-1]) / 2 if middles else y + height / 2
+        centre = max(centre, y + height / 2)
+        _draw_box(picture, x, centre - height / 2, height, (kind, name, sync, health))
         for middle in middles:
-            picture.line(x + _W, top + _H / 2, x + _W + _GAP_X, middle)
-        return top + _H / 2, max(below, top + _H + _GAP_Y)
+            picture.line(x + _W, centre, x + _W + _GAP_X, middle)
+        return centre, max(below, centre + height / 2 + _GAP_Y)
 
-    _, bottom = place(
-        app["metadata"]["name"],
-        "Application",
-        status.get("health", {}).get("status", "Unknown"),
-        status.get("sync", {}).get("status", "Unknown"),
-        0,
-        10,
-        children.get("", []),
-    )
+    _, bottom = place("Application", app["metadata"]["name"], *_words(app), 0, 10, children.get("", []))
     picture.width = 20 + (widest + 1) * _W + widest * _GAP_X
     picture.height = int(bottom)
     picture.text = "\n".join(lines)
     return picture
 
 
+def _height(sync: object, health: object) -> int:
+    """Of a box, in pixels: one with marks has a third line."""
+    return 54 if sync or health else 40
+
+
+def _draw_box(picture: Picture, x: float, y: float, height: int, facts: tuple[str, str, str, str]) -> None:
+    kind, name, sync, health = facts
+    room = _W - 16
+    picture.box(x, y, _W, height, fill=_SHADE.get(health, "none"), dash="5 3" if sync == "OutOfSync" else "")
+    picture.words(x + 8, y + 15, kind, size=10.5, fade=True, room=room)
+    picture.words(x + 8, y + 31, name, bold=True, room=room)
+    marks = [f"{_SYNC.get(sync, '?')} {sync}"] if sync else []
+    marks += [f"{_HEALTH.get(health, '?')} {health}"] if health else []
+    if marks:
+        picture.words(x + 8, y + 47, " · ".join(marks), size=11, room=room)
+
+
+def _clear(word: str, of: str) -> str:
+    """Argo CD says Unknown of both, which side by side would say nothing."""
+    return f"{of} unknown" if word == "Unknown" else word
+
+
+def _id(node: Object) -> str:
+    """Argo CD gives no uid to what is in Git and not in the cluster."""
+    return str(node.get("uid") or "/".join(_key(node)))
+
+
 def _key(resource: Object) -> tuple[str, str, str, str]:
     return (resource.get("group", ""), resource["kind"], resource.get("namespace", ""), resource["name"])
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

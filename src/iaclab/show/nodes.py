@@ -4,85 +4,117 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from typing import Any
 
 from iaclab.errors import LabError
+from iaclab.platform.node_pools import GPU
 from iaclab.show.picture import Picture
 
-GPU = "nvidia.com/gpu"
-_POOL = "node.course.local/pool"
+_POOLS = ("node.course.local/pool", "eks.amazonaws.com/nodegroup", "cloud.google.com/gke-nodepool")
+_WIDTH, _PODS, _ROW = 720, 4, 8  # pixels, pods named on each node, GPUs in a row
 Object = dict[str, Any]
 
 
-def nodes(context: str | None = None) -> Picture:
-    """Draw the nodes of the current kubeconfig's cluster.
+def nodes(kubeconfig: str | None = None) -> Picture:
+    """Draw the nodes of a cluster; the default is the shell's own (KUBECONFIG).
 
     Raises:
         LabError: kubectl cannot read them.
     """
-    command = ["kubectl", *(["--kubeconfig", context] if context else []), "get", "nodes,pods", "-A", "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise LabError("The nodes cannot be read.", why=done.stderr.strip()[:200], mend="iaclab up cluster")
+    command = ["kubectl", *(["--kubeconfig", kubeconfig] if kubeconfig else [])]
+    try:
+        done = subprocess.run([*command, "get", "nodes,pods", "-A", "-o", "json"], capture_output=True, text=True)
+        why = done.stderr.strip()[-200:] if done.returncode else ""
+    except FileNotFoundError:
+        why = "kubectl is not on PATH."
+    if why:
+        raise LabError("The nodes cannot be read.", why=why, mend="iaclab up cluster   # or run the first cell again")
     items = json.loads(done.stdout)["items"]
     return draw_nodes([i for i in items if i["kind"] == "Node"], [i for i in items if i["kind"] == "Pod"])
 
 
 def draw_nodes(node_list: list[Object], pods: list[Object]) -> Picture:
     """A box for each node, grouped by pool; a square for each GPU, filled where a pod has asked for it."""
-    by_node: dict[str, list[Object]] = {}
-    for pod in pods:
-        if pod["status"].get("phase") in ("Pending", "Running") and pod["spec"].get("nodeName"):
-            by_node.setdefault(pod["spec"]["nodeName"], []).append(pod)
-    ordered = sorted(node_list, key=lambda n: (_pool(n), n["metadata"]["name"]))
-    height, lines, y = 30, [], 30
-    picture = Picture("Nodes of the cluster and their GPUs", "", 720, 0)
-    for node in ordered:
-        name, size = node["metadata"]["name"], node["status"]["capacity"]
-        mine = by_node.get(name, [])
-        gpus, used = int(size.get(GPU, 0)), [p for p in mine for _ in range(_gpus(p))]
-        rows = min(len(mine), 4) + (len(mine) > 4)
-        box = 44 + (26 if gpus else 0) + rows * 16
-        picture.box(10, y, 700, box)
-        picture.words(22, y + 20, name, size=14, bold=True)
-        model = node["metadata"]["labels"].get("nvidia.com/gpu.product", "")
-        about = f"pool {_pool(node)} · {size['cpu']} CPU · {size['memory']}" + (f" · {model}" if model else "")
-        picture.words(22, y + 36, about, fade=True)
-        at = y + 44
-        for index in range(gpus):
-            taken = index < len(used)
-            picture.box(22 + index * 84, at, 78, 20, fill="#3fb950" if taken else "none", dash="" if taken else "3 3")
-            picture.words(28 + index * 84, at + 14, "GPU in use" if taken else "GPU free", size=11)
-        at += 40 if gpus else 14
-        for pod in mine[:4]:
-            picture.words(22, at, f"▸ {pod['metadata']['namespace']}/{pod['metadata']['name']}{_wants(pod)}")
-            at += 16
-        if len(mine) > 4:
-            picture.words(22, at, f"and {len(mine) - 4} more pods", fade=True)
-        taken_text = f", GPUs in use {len(used)} of {gpus}" if gpus else ""
-        lines.append(f"{name}: pool {_pool(node)}{taken_text}, pods {len(mine)}")
-        y += box + 8
-        height = y
-    waiting = [p for p in pods if p["status"].get("phase") == "Pending" and not p["spec"].get("nodeName")]
+    alive = [p for p in pods if p["status"].get("phase") in ("Pending", "Running")]
+    found = [_look(node, alive) for node in node_list]
+    picture = Picture("Nodes of the cluster and their GPUs", "", _WIDTH, 0)
+    heading = f"{len(found)} node{'s' * (len(found) != 1)}"
+    picture.words(10, 18, heading, bold=True, size=13, room=_WIDTH - 20)
+    lines, y = [heading], 30.0
+    for node in sorted(found, key=lambda n: (n.pool, n.name)):
+        y = _draw(picture, node, y)
+        lines.append(f"{node.name}: {node.about}; {node.gpu_text}pods: {', '.join(node.shown) or 'none'}")
+    waiting = [p["metadata"]["name"] for p in alive if not p["spec"].get("nodeName")]
     if waiting:
-        picture.words(
-            22, y + 14, f"waiting for a node: {', '.join(p['metadata']['name'] for p in waiting[:4])}", bold=True
-        )
-        lines.append(f"waiting: {len(waiting)}")
-        height += 26
-    picture.words(10, 18, f"{len(ordered)} nodes", bold=True, size=13)
-    picture.height, picture.text = height, "\n".join(lines)
+        more = f" and {len(waiting) - _PODS} more" if len(waiting) > _PODS else ""
+        text = f"waiting for a node: {', '.join(waiting[:_PODS])}{more}"
+        picture.words(10, y + 14, text, bold=True, room=_WIDTH - 20)
+        lines.append(text)
+        y += 26
+    picture.height, picture.text = int(y), "\n".join(lines)
     return picture
 
 
-def _pool(node: Object) -> str:
-    return str(node["metadata"]["labels"].get(_POOL, "–"))
+@dataclass(frozen=True)
+class _Node:
+    """What is drawn of a node: `used` counts the GPUs that pods have asked for, `shown` names some pods."""
+
+    name: str
+    pool: str
+    about: str
+    gpus: int
+    used: int
+    shown: list[str]
+
+    @property
+    def gpu_text(self) -> str:
+        return f"GPUs in use {self.used} of {self.gpus}; " if self.gpus else ""
+
+
+def _look(node: Object, pods: list[Object]) -> _Node:
+    name, size = node["metadata"]["name"], node["status"]["capacity"]
+    labels = node["metadata"].get("labels") or {}
+    mine = [p for p in pods if p["spec"].get("nodeName") == name]
+    mine.sort(key=lambda p: (-_gpus(p), p["metadata"]["namespace"], p["metadata"]["name"]))
+    shown = [f"{p['metadata']['namespace']}/{p['metadata']['name']}{_wants(p)}" for p in mine[:_PODS]]
+    if len(mine) > _PODS:
+        shown.append(f"and {len(mine) - _PODS} more")
+    pool = next((str(labels[key]) for key in _POOLS if key in labels), "–")
+    ready = {c["type"]: c["status"] for c in node["status"].get("conditions") or []}.get("Ready", "True")
+    about = [f"pool {pool}", f"{size['cpu']} CPU", _memory(size["memory"]), labels.get("nvidia.com/gpu.product", "")]
+    about += ["not ready" if ready != "True" else "", "cordoned" if node["spec"].get("unschedulable") else ""]
+    used = sum(map(_gpus, mine))
+    return _Node(name, pool, " · ".join(filter(None, about)), int(size.get(GPU, 0)), used, shown)
+
+
+def _draw(picture: Picture, node: _Node, y: float) -> float:
+    """Draw one node from `y` on; returns where the next one begins."""
+    rows = -(-node.gpus // _ROW)
+    height = 46 + rows * 26 + len(node.shown) * 16 + 6
+    picture.box(10, y, _WIDTH - 20, height)
+    picture.words(22, y + 20, node.name, size=14, bold=True, room=_WIDTH - 44)
+    picture.words(22, y + 37, node.about, fade=True, room=_WIDTH - 44)
+    for index in range(node.gpus):
+        x, top, taken = 22 + index % _ROW * 84, y + 46 + index // _ROW * 26, index < node.used
+        picture.box(x, top, 78, 20, fill="#3fb950" if taken else "none", dash="" if taken else "3 3", radius=4)
+        picture.words(x + 6, top + 14, "GPU in use" if taken else "GPU free", size=10.5, room=70)
+    for index, pod in enumerate(node.shown):
+        below = y + 46 + rows * 26 + index * 16 + 11
+        text = pod if pod.startswith("and ") else f"▸ {pod}"
+        picture.words(22, below, text, room=_WIDTH - 44, fade=text == pod)
+    return y + height + 8
 
 
 def _gpus(pod: Object) -> int:
-    return sum(int(c.get("resources", {}).get("limits", {}).get(GPU, 0)) for c in pod["spec"]["containers"])
+    return sum(int((c.get("resources", {}).get("limits") or {}).get(GPU, 0)) for c in pod["spec"]["containers"])
 
 
 def _wants(pod: Object) -> str:
     count = _gpus(pod)
     return f" ({count} GPU{'s' * (count > 1)})" if count else ""
+
+
+def _memory(size: str) -> str:
+    """Kubelets count in Ki; people read Gi."""
+    return f"{int(size.removesuffix('Ki')) / 2**20:.0f}Gi" if size.endswith("Ki") else size

@@ -12,7 +12,7 @@ import yaml
 
 from iaclab.errors import LabError
 
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_STEP = re.compile(r"""\[(\d+)\]|\["([^"]+)"\]|([^.\[\]"]+)""")
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,43 @@ class Part:
 def file(name: str, path: str = "", document: int = 0) -> Part:
     """The part of a YAML file at `path`; `document` counts from 0 in a file with several.
 
+    A key with dots is quoted: `metadata.annotations["argocd.argoproj.io/sync-wave"]`.
+
     Raises:
         LabError: no such file, not YAML, or nothing at that path.
     """
-    try:
-        loaded = list(yaml.safe_load_all(Path(name).read_text()))[document]
-    except (OSError, yaml.YAMLError, IndexError) as error:
-        raise LabError(f"{name} cannot be shown.", why=str(error).splitlines()[0], mend="ls") from error
-    found: Any = loaded
-    for key, index in _STEP.findall(path):
-        try:
-            found = found[int(index)] if index else found[key]
-        except (KeyError, IndexError, TypeError) as error:
-            here = ", ".join(map(str, found)) if isinstance(found, dict) else type(found).__name__
+    documents = _documents(name)
+    if not 0 <= document < len(documents):
+        raise LabError(f"{name} has no document {document}.", why=f"It has {len(documents)}.", mend=f"cat {name}")
+    found: Any = documents[document]
+    for index, quoted, plain in _STEP.findall(path):
+        step = int(index) if index else quoted or plain
+        if not (isinstance(found, list) and index and step < len(found)) and not (
+            isinstance(found, dict) and step in found
+        ):
             raise LabError(
-                f"{name} has nothing at {path}.", why=f"Before '{key or index}' there is: {here}.", mend=f"cat {name}"
-            ) from error
-    text = yaml.safe_dump(found, sort_keys=False) if isinstance(found, dict | list) else str(found)
+                f"{name} has nothing at {path}.", why=f"Before '{step}' there is {_kind(found)}.", mend=f"cat {name}"
+            )
+        found = found[step]
+    text = found if isinstance(found, str) else yaml.safe_dump(found, sort_keys=False).removesuffix("...\n")
     return Part(f"{name}{f' → {path}' if path else ''}", text.rstrip("\n"))
+
+
+def _documents(name: str) -> list[Any]:
+    try:
+        return list(yaml.safe_load_all(Path(name).read_text()))
+    except FileNotFoundError as error:
+        near = ", ".join(sorted(str(p) for p in Path(name).parent.glob("*.y*ml"))[:8])
+        here = f"Here are: {near}." if near else "There is no YAML file beside it."
+        raise LabError(f"There is no file {name}.", why=here, mend="ls") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise LabError(f"{name} cannot be read as YAML.", why=why, mend=f"cat {name}") from error
+
+
+def _kind(found: Any) -> str:
+    if isinstance(found, dict):
+        return f"a table with {', '.join(map(str, found)) or 'nothing in it'}"
+    if isinstance(found, list):
+        return f"a list of {len(found)}"
+    return f"the value {found!r}"

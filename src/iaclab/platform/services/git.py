@@ -1,11 +1,17 @@
-"""A Git server on loopback: clone and push over HTTP, with a user who may push and one who may only read."""
+"""A Git server on loopback: clone and push over HTTP, with two users who may push and one who may only read.
+
+An administrator puts a repository's own hooks into its folder `hooks`: `pre-receive` and `update`. They find the
+user who pushes in REMOTE_USER.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
+import threading
 
 import httpx
 
@@ -15,7 +21,9 @@ from iaclab.platform.profile import HOST, Profile, write_private
 from iaclab.platform.service import Service
 from iaclab.platform.supervise import Program
 
-LEARNER, READER = "learner", "reader"
+LEARNER, REVIEWER, READER = "learner", "reviewer", "reader"
+_adding = threading.Lock()  # services that are set up side by side each add their webhooks
+_OWN_HOOKS = ("pre-receive", "update")  # those by which a repository can refuse a push
 
 
 def url(profile: Profile) -> str:
@@ -36,14 +44,14 @@ def _programs(profile: Profile) -> list[Program]:
     root = profile.folder("git")
     profile.folder("git", "repositories")
     users = {
-        LEARNER: {"password": profile.secret("git-learner"), "push": True},
-        READER: {"password": profile.secret("git-reader"), "push": False},
+        name: {"password": profile.secret(f"git-{name}"), "push": name != READER}
+        for name in (LEARNER, REVIEWER, READER)
     }
     write_private(root / "users.json", json.dumps(users))
-    write_private(root / "credentials", _credential_line(profile))
-    hook = profile.folder("git", "hooks") / "post-receive"
-    hook.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m iaclab.platform.git_hook '{root}'\n")
-    hook.chmod(0o700)
+    webhooks = shlex.join([sys.executable, "-m", "iaclab.platform.git_hook", str(root)])
+    _write_hook(profile, "post-receive", f"exec {webhooks}")
+    for name in _OWN_HOOKS:  # git looks for hooks in the server's folder only: these pass on to the repository's
+        _write_hook(profile, name, f'test ! -x hooks/{name} || exec hooks/{name} "$@"')
     return [
         Program(
             "server",
@@ -53,8 +61,10 @@ def _programs(profile: Profile) -> list[Program]:
     ]
 
 
-def _credential_line(profile: Profile) -> str:
-    return url(profile).replace("://", f"://{LEARNER}:{profile.secret('git-learner')}@") + "\n"
+def _write_hook(profile: Profile, name: str, command: str) -> None:
+    path = profile.folder("git", "hooks") / name
+    write_private(path, f"#!/bin/sh\n{command}\n")
+    path.chmod(0o700)
 
 
 def _ready(profile: Profile) -> str | None:
@@ -62,19 +72,35 @@ def _ready(profile: Profile) -> str | None:
         answer = httpx.get(url(profile) + "/healthz", timeout=2, trust_env=False)
     except httpx.HTTPError as error:
         return f"it does not answer ({type(error).__name__})"
-    return None if answer.text == "ok" else f"/healthz says {answer.status_code}"
+    return None if answer.status_code == 200 else f"/healthz says {answer.status_code}"
+
+
+def _credential_helper(profile: Profile) -> str:
+    """Gives git the password of the user whom the URL names, else the learner's; unlike `store` it keeps nothing."""
+    for name in (LEARNER, REVIEWER, READER):
+        profile.secret(f"git-{name}")
+    files = shlex.quote(str(profile.root / "secrets" / "git-"))
+    asked = " ".join(f"username={name}) user={name};;" for name in (REVIEWER, READER))
+    lines = f'while read -r line && test -n "$line"; do case $line in {asked} esac; done'
+    answer = f'echo "username=$user"; echo "password=$(cat {files}"$user")"'
+    return f'!f() {{ test "$1" = get || return 0; user={LEARNER}; {lines}; {answer}; }}; f'
 
 
 def _env(profile: Profile) -> dict[str, str]:
-    settings = {
-        f"credential.{url(profile)}.helper": f"store --file='{profile.root / 'git' / 'credentials'}'",
-        "user.name": "Learner",
-        "user.email": "learner@course.local",
-        "init.defaultBranch": "main",
-        "advice.detachedHead": "false",
-    }
+    helper = f"credential.{url(profile)}.helper"
+    settings = [
+        (helper, ""),  # forgets the user's own helpers, for this server
+        (helper, _credential_helper(profile)),
+        ("user.name", "Learner"),
+        ("user.email", "learner@course.local"),
+        ("init.defaultBranch", "main"),
+        ("advice.detachedHead", "false"),
+    ]
     env = {"GIT_URL": url(profile), "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": str(len(settings))}
-    for index, (key, value) in enumerate(settings.items()):
+    for name in (REVIEWER, READER):
+        env[f"GIT_URL_AS_{name.upper()}"] = url(profile).replace("://", f"://{name}@")
+    env["GIT_REPOSITORIES"] = str(profile.root / "git" / "repositories")  # where its administrator finds them
+    for index, (key, value) in enumerate(settings):
         env |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
     return env
 
@@ -82,14 +108,16 @@ def _env(profile: Profile) -> dict[str, str]:
 def _clear(profile: Profile) -> None:
     repositories = profile.folder("git", "repositories")
     for path in repositories.iterdir():
-        shutil.rmtree(path)
+        gone = path.rename(path.parent.parent / f".gone-{path.name}")  # in one step: nobody sees half a repository
+        shutil.rmtree(gone)
 
 
 def add_webhook(profile: Profile, name: str, target: str, secret: str, ca: str | None = None) -> None:
     """Have every push reported to `target`, signed with `secret`."""
     path = profile.folder("git") / "webhooks.json"
-    hooks = json.loads(path.read_text()) if path.exists() else {}
-    write_private(path, json.dumps({**hooks, name: {"url": target, "secret": secret, "ca": ca}}, indent=1))
+    with _adding:
+        hooks = json.loads(path.read_text()) if path.exists() else {}
+        write_private(path, json.dumps({**hooks, name: {"url": target, "secret": secret, "ca": ca}}, indent=1))
 
 
 def new_repository(profile: Profile, name: str) -> str:
@@ -125,6 +153,5 @@ SERVICES = [
         ready=_ready,
         env=_env,
         clear=_clear,
-        timeout=20,
     )
 ]

@@ -12,6 +12,7 @@ from iaclab.platform.supervise import Program
 
 def _programs(profile: Profile) -> list[Program]:
     server = tools.ensure("valkey-server")["valkey-server"]
+    # A process title would overwrite the environment, by which a profile's processes are found after a crash.
     config = profile.folder("redis") / "valkey.conf"
     write_private(
         config,
@@ -20,7 +21,8 @@ port {profile.port("redis")}
 requirepass {profile.secret("redis")}
 save ""
 appendonly no
-dir {config.parent}
+set-proc-title no
+dir "{config.parent}"
 """,
     )
     return [Program("server", [str(server), str(config)], ports=("redis",))]
@@ -55,6 +57,5 @@ SERVICES = [
         programs=_programs,
         ready=_ready,
         clear=_clear,
-        timeout=20,
     )
 ]

@@ -1,0 +1,1 @@
+"""Benchmarks: what is compared side by side, and the table that says so."""

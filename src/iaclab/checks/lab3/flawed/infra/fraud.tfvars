@@ -1,0 +1,2 @@
+team  = "fraud"
+nodes = 12

@@ -1,0 +1,22 @@
+variable "team" {
+  description = "Name of the team, a DNS label."
+  type        = string
+}
+
+variable "nodes" {
+  description = "Nodes of the training pool."
+  type        = number
+  default     = 4
+}
+
+variable "accelerator" {
+  description = "Kind of GPU of the training pool."
+  type        = string
+  default     = "a10g"
+}
+
+variable "gpus_per_node" {
+  description = "GPUs of each node of the training pool."
+  type        = number
+  default     = 4
+}

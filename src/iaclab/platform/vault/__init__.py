@@ -1,0 +1,1 @@
+"""A vault as it is run in production: three nodes with raft storage, TLS, a Shamir seal and an audit log."""
