@@ -69,19 +69,25 @@ def down(services: Services = None, profile: ProfileName = None) -> None:
 @app.command()
 def status(
     profile: ProfileName = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those that were never started, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show every service: ready, degraded, failed or stopped, and how often it was restarted."""
+    """Show the services: ready, degraded, failed or stopped, and how often each was restarted."""
     from iaclab.platform import lifecycle
 
     rows = lifecycle.status(_profile(profile))
     if as_json:
         print(json.dumps([row.__dict__ for row in rows], indent=1))
         return
+    idle = [] if everything else [row.name for row in rows if row.detail == lifecycle.NEVER_STARTED]
     table = Table("service", "state", "", "what it is")
     for row in rows:
-        table.add_row(row.name, row.state, row.detail, row.title)
-    console.print(table)
+        if row.name not in idle:
+            table.add_row(row.name, row.state, row.detail, row.title)
+    if table.rows:
+        console.print(table)
+    if idle:
+        console.print(f"Never started: {', '.join(idle)}. `iaclab status --all` says what they are.")
 
 
 @app.command()

@@ -34,6 +34,8 @@ def test_every_service_that_was_asked_for_is_ready(platform: Profile, iaclab: Ru
     assert rows["cluster"]["processes"].keys() == {"etcd", "apiserver", "controllers", "scheduler", "kwok"}
     table = iaclab(platform, "status").stdout
     assert all(name in table for name in rows)
+    assert "Git server" in table and "Prometheus" not in table  # one of those that were never started
+    assert "Prometheus" in iaclab(platform, "status", "--all").stdout
 
 
 def test_up_again_changes_nothing(platform: Profile) -> None:

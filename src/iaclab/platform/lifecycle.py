@@ -19,6 +19,7 @@ from iaclab.platform.services import cluster
 from iaclab.platform.start import Progress, Starting, log_sizes, start_all, started_at, wait_ready
 from iaclab.platform.supervise import ProcessInfo, Supervisor
 
+NEVER_STARTED = "never started"
 _PATIENCE = 300  # seconds to wait for another command on the same profile
 _KEPT = ("lock", "owner")  # files that a hard reset leaves: they are no state of the services
 _ASIDE = ".removed"  # a folder that is there while a hard reset works, or after one that was cut off
@@ -208,7 +209,7 @@ def _status(
 ) -> ServiceStatus:
     runs_programs = started_at(profile, service.name) is not None
     if not processes and (runs_programs or not profile.is_set_up(service.name)):
-        detail = "its data is on disk" if profile.is_set_up(service.name) else "never started"
+        detail = "its data is on disk" if profile.is_set_up(service.name) else NEVER_STARTED
         return ServiceStatus(service.name, service.title, "stopped", detail, 0, {})
     stopped = [need.name for need in needs if need.state == "stopped"]
     if stopped and not runs_programs:
