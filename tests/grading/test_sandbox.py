@@ -292,14 +292,15 @@ def test_kernels_of_a_world_share_nothing(world: World) -> None:
     assert said[0].split() == ["False", "False"]
 
 
-def test_warm_kernels_start_quickly(world: World) -> None:
-    tried(world, "1")
-    times = []
-    for _ in range(5):
-        started = time.monotonic()
-        tried(world, "1")
-        times.append(time.monotonic() - started)
-    assert min(times) < 0.6, f"a trivial submission took {[round(t, 2) for t in times]} s"
+def test_kernels_start_warm(world: World) -> None:
+    """A fork of what has imported everything, not a new interpreter."""
+    said, _ = tried(
+        world,
+        "import sys\nfrom pathlib import Path\nprint(Path('/proc/self/cmdline').read_text().split('\\0'))\n"
+        "print({'IPython.core.debugger', 'iaclab.checks.argocd', 'httpx', 'yaml'} - set(sys.modules))",
+    )
+    command, missing = said[0].splitlines()
+    assert "iaclab.grading.zygote" in command and missing == "set()", said[0]
 
 
 def test_a_closed_world_leaves_nothing() -> None:
