@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from iaclab.platform.profile import Profile
 from iaclab.platform.vault.nodes import address
 
 Answer = dict[str, Any]
+_UPGRADING = "Upgrading from non-versioned to versioned data"  # what a KV engine says while it is a moment old
+_PATIENCE = 15  # seconds for that moment
 
 
 @lru_cache(maxsize=8)
@@ -49,7 +52,11 @@ def write(
     Raises:
         LabError: the vault refuses it; with its own words.
     """
-    answer = ask(profile, "POST", path, body, token=token, node=node)
+    began = time.monotonic()
+    while _UPGRADING in words(answer := ask(profile, "POST", path, body, token=token, node=node)):
+        if time.monotonic() - began > _PATIENCE:
+            break
+        time.sleep(0.1)
     if answer.status_code >= 300:
         raise LabError(f"The vault refuses {path}.", why=words(answer), mend="iaclab logs vault")
     return dict(answer.json()) if answer.content else {}
