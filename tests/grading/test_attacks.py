@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
 from attacks import batch, reading
 from attacks.batch import HONEST, Batch, Outcome, School
@@ -196,7 +197,8 @@ def test_a_service_of_another_submissions_profile_cannot_be_called(tmp_path: Pat
             assert listener.stdout
             port = int(listener.stdout.readline())
             result = grade(hand_in(tmp_path, CALLER.format(port=port)), "tiny", world=world, limits=LIMITS, table=[])
-            listener.kill()
+            for process in (*psutil.Process(listener.pid).children(recursive=True), listener):
+                process.kill()
             answer = "CONNECTED" if own is world else "Connection refused"
             assert answer in said(result), "the caller reaches its own world, and no other"
             listener.wait()
