@@ -68,7 +68,7 @@ def environment() -> dict[str, str]:
         "GOTOOLCHAIN": gobuild.TOOLCHAIN,
         "GOCACHE": str(cache),
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-buildvcs=false -trimpath -vet=off",
+        "GOFLAGS": f"{gobuild.FLAGS} -trimpath -vet=off",
         "GOWORK": "off",
     }
 
