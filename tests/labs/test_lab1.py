@@ -109,6 +109,7 @@ def test_the_notebook_runs_to_its_end_unfilled_for_no_points(
     assert not any("solution" in cell.metadata.get("tags", []) for cell in notebook.cells)
 
 
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_right_design_gets_all_points(desk: Desk, design: str) -> None:
     desk.clean()
@@ -126,6 +127,7 @@ def test_the_solution_gets_all_points(desk: Desk) -> None:
     assert total(results) == 100
 
 
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.parametrize("name", BY_COST)
 def test_a_wrong_version_loses_the_right_points_and_hears_why(desk: Desk, name: str) -> None:
     case: dict[str, Any] = CASES[name]

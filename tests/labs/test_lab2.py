@@ -71,6 +71,7 @@ def test_the_solution_gets_all_points(solved: Desk) -> None:
     assert submission.points == 100 - BY_HAND
 
 
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_submission_loses_the_right_points_and_hears_why(solved: Desk, name: str) -> None:
     case: dict[str, Any] = WRONG[name]
@@ -81,6 +82,7 @@ def test_a_wrong_submission_loses_the_right_points_and_hears_why(solved: Desk, n
         assert words in str(submission.results[check])
 
 
+@pytest.mark.if_time(minutes=15)
 def test_half_a_lab_gets_the_points_of_its_half(solved: Desk) -> None:
     solved.restore(solved.heading("## Task 6"))
     submission = solved.judge([cell.source for cell in solved.cells])
@@ -89,6 +91,7 @@ def test_half_a_lab_gets_the_points_of_its_half(solved: Desk) -> None:
     assert submission.points == 57
 
 
+@pytest.mark.if_time(minutes=15)
 def test_another_right_design_gets_all_points(other_design: Future[Submission]) -> None:
     """Helm instead of Kustomize, accounts instead of project roles, one list of environments, a background analysis."""
     submission = other_design.result()

@@ -125,6 +125,7 @@ def test_the_solution_gets_all_points(desk: Desk, tmp_path: Path) -> None:
     assert sum(result.points for result in results.values()) == AUTOMATIC
 
 
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.parametrize("name", CASES)
 def test_a_wrong_submission_loses_the_right_points_and_hears_why(desk: Desk, tmp_path: Path, name: str) -> None:
     """`score` is that of the whole submission: what depends on the change is run, the rest has all points."""

@@ -229,6 +229,7 @@ def test_no_saved_file_holds_a_secret_but_those_that_must(solved: Solved) -> Non
     }
 
 
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.parametrize("name", RIGHT)
 def test_another_right_design_gets_all_points(desk: Desk, name: str) -> None:
     results = desk.submit(RIGHT[name])
@@ -236,6 +237,7 @@ def test_another_right_design_gets_all_points(desk: Desk, name: str) -> None:
     assert total(results) == 100 - BY_HAND - QUESTIONS
 
 
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_submission_loses_the_right_points_and_hears_why(desk: Desk, name: str) -> None:
     case = WRONG[name]

@@ -31,7 +31,7 @@ OWN = {
     "secret.yaml",
     "state-leak/terraform.tfstate",
 }  # what the lesson shows as such
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.if_time(minutes=15)]
 
 
 @dataclass(frozen=True)

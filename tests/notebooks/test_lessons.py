@@ -106,7 +106,7 @@ def said(env: dict[str, str], since: float) -> str:
 
 
 @pytest.mark.platform
-@pytest.mark.parametrize("run", ["fresh", "again"])
+@pytest.mark.parametrize("run", ["fresh", pytest.param("again", marks=pytest.mark.if_time(minutes=45))])
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id, indirect=True)
 def test_every_cell_of_a_lesson_runs(
     lesson: lessons.Lesson, run: str, lesson_env: dict[str, str], within: tuple[str, ...]

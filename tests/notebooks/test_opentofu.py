@@ -40,5 +40,6 @@ def with_opentofu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[d
 
 
 @pytest.mark.platform
+@pytest.mark.if_time(minutes=15)
 def test_lecture_1_runs_with_opentofu_too(with_opentofu: dict[str, str]) -> None:
     nbval(ROOT / lessons.lesson("01-advanced-terraform").notebook, with_opentofu)
