@@ -210,3 +210,10 @@ def test_a_full_disk_in_a_build_is_one_clear_error(box: Toolbox) -> None:
     assert process.returncode == 1, out + err
     assert "Error: The disk is full." in err
     assert "Traceback" not in err
+
+
+def test_what_a_compiler_takes_of_memory_is_the_users_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOGC", "50")
+    monkeypatch.delenv("GOMEMLIMIT", raising=False)
+    env = gobuild.environment()
+    assert env["GOGC"] == "50" and int(env["GOMEMLIMIT"]) >= 1 << 30
