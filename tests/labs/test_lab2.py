@@ -32,13 +32,13 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def other_design(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Submission]]:
-    """A whole lab with other decisions, side by side with the rest: Argo CD waits most of the time."""
+    """A whole lab with other decisions, in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         yield pool.submit(written, tmp_path_factory.mktemp("lab2-helm"), HERE / "designs" / "helm")
 
 
 @pytest.fixture(scope="module")
-def solved(untouched: Desk, other_design: Future[Submission]) -> Desk:
+def solved(untouched: Desk) -> Desk:
     """The desk once every cell of the lab with its solutions has run."""
     lifecycle.reset(profile=untouched.profile)
     wrong = {}
