@@ -12,7 +12,6 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 LESSONS = "test_lessons.py"
-LAST = ("test_canaries.py", "test_opentofu.py", "test_lab1.py", "test_lab2.py", "test_lab3.py", "test_lab4.py")
 UNTIL = "IACLAB_TESTS_UNTIL"  # seconds since 1970; unset, there is time for every test
 
 
@@ -35,8 +34,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The lessons first, so that no worker is left with one at the end; last what may be left out."""
-    items.sort(key=lambda item: (item.path.name != LESSONS, item.path.name in LAST))
+    """The lessons first, so that no worker is left with one at the end; last the files with what may be left out."""
+    last = {item.path for item in items if item.get_closest_marker("if_time")}
+    items.sort(key=lambda item: (item.path.name != LESSONS, item.path in last))
 
 
 @pytest.hookimpl(tryfirst=True)

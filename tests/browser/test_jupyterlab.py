@@ -242,7 +242,7 @@ def test_jupyterlab_follows_the_systems_light_or_dark_and_words_in_pictures_can_
     page.close()
 
 
-@pytest.mark.if_time(minutes=35)
+@pytest.mark.if_time(minutes=15)
 def test_every_cell_of_the_argo_cd_lecture_runs(notebooks: NotebookPage, request: pytest.FixtureRequest) -> None:
     notebooks.open(ARGOCD)
     cells = notebooks.run_all(ARGOCD, seconds=800)

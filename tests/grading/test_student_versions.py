@@ -96,7 +96,7 @@ def test_unfilled_it_runs_to_its_end_and_gets_nothing(entry: Lesson, worlds: dic
     assert set(earned.values()) == {0}, earned
 
 
-@pytest.mark.if_time(minutes=45)
+@pytest.mark.if_time(minutes=15)
 @pytest.mark.platform
 @each_but_the_quiz
 def test_the_solution_gets_every_point_that_a_machine_gives(entry: Lesson, worlds: dict[str, World]) -> None:

